@@ -1,0 +1,1 @@
+//! The `larder` command line as a library.
