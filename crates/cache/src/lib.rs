@@ -1,1 +1,32 @@
-//! Placeholder, replaced before the first commit that uses it.
+//! Build cache entries and `tar.zst` artifacts: store, pack, restore, prune and verify.
+//! Knows nothing of tasks, globs, keys' ingredients, networks or terminals: paths, digests and folders come as values.
+//!
+#![doc = include_str!("../README.md")]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod clean;
+mod disk;
+mod entry;
+mod error;
+pub mod format;
+mod id;
+mod manifest;
+mod memory;
+mod pack;
+mod restore;
+mod scan;
+mod store;
+mod tree;
+mod unpack;
+
+pub use clean::{Clean, Cleaned, clean};
+pub use disk::DiskStore;
+pub use entry::{Entry, Provenance};
+pub use error::{Error, Refusal, Result, Why};
+pub use id::{ArtifactId, Key, ParseHexError};
+pub use manifest::{Difference, EMPTY_DIR, Kind, Manifest, Row, diff, digest};
+pub use memory::MemoryStore;
+pub use pack::{Artifact, PackOptions, Packed, pack};
+pub use restore::{RestoreOptions, Restored, restore};
+pub use scan::{Mismatch, matches};
+pub use store::{Put, PutOutcome, Source, Store};

@@ -1,0 +1,393 @@
+//! Packs outputs into one deterministic `tar.zst` while it hashes them: read, digest and compress in one pass.
+//! Knows nothing of globs or stores: the paths come as a list, the artifact stays a temporary file.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, sync_channel};
+
+use rayon::prelude::*;
+use tempfile::{NamedTempFile, TempPath};
+
+use crate::error::Context;
+use crate::manifest::{is_plain, split};
+use crate::tree::{Look, Stat, Tree, Walk, stat_file};
+use crate::{ArtifactId, EMPTY_DIR, Error, Kind, Manifest, Result, Row};
+
+/// How to compress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PackOptions {
+    /// zstd's level.
+    pub level: i32,
+    /// zstd's workers for outputs of 4 MiB and more. The bytes do not depend on their number.
+    pub threads: u32,
+}
+
+impl Default for PackOptions {
+    fn default() -> Self {
+        Self {
+            level: 3,
+            threads: 1,
+        }
+    }
+}
+
+/// What was packed.
+#[derive(Debug)]
+pub struct Packed {
+    /// The outputs.
+    pub manifest: Manifest,
+    /// Their bytes; `None` when there are no outputs.
+    pub artifact: Option<Artifact>,
+}
+
+/// A finished artifact in a temporary file.
+#[derive(Debug)]
+pub struct Artifact {
+    /// Its digest.
+    pub id: ArtifactId,
+    /// Where it lies until this is dropped.
+    pub file: TempPath,
+    /// Its length in bytes.
+    pub bytes: u64,
+}
+
+/// Files up to this size are read into memory in parallel; longer ones are streamed.
+const SMALL: u64 = 1 << 20;
+/// A batch of small files ends at so many bytes or files.
+const BATCH: (u64, usize) = (16 << 20, 512);
+/// From so many bytes on the encoder gets workers. Part of the format: another value makes other artifacts.
+const WORKERS_FROM: u64 = 4 << 20;
+
+/// A path with what a first look found.
+struct Item {
+    path: Vec<u8>,
+    what: What,
+}
+
+enum What {
+    File(Stat),
+    Link(Vec<u8>),
+    Dir(u32),
+}
+
+/// Items in order: read already, or to be streamed.
+enum Piece {
+    Read(Vec<(Row, Vec<u8>)>),
+    Stream(Vec<u8>, Stat),
+}
+
+/// Packs the files, links and empty folders at `paths` below `root`, in sorted order, into a file in `tmp`.
+///
+/// # Errors
+/// [`Error::Unpackable`] for a path that is missing, behind a link or of another kind; [`Error::Changed`] for a file whose
+/// stat or length changed between first look and end of reading; otherwise when reading or writing fails.
+pub fn pack(root: &Path, paths: &[Vec<u8>], options: &PackOptions, tmp: &Path) -> Result<Packed> {
+    let mut paths = paths.to_vec();
+    paths.sort_unstable();
+    paths.dedup();
+    if paths.is_empty() {
+        return Ok(Packed {
+            manifest: Vec::new(),
+            artifact: None,
+        });
+    }
+    let tree = Tree::open(root).context("open", root)?;
+    let items: Vec<Item> = paths
+        .into_par_iter()
+        .map(|path| first_look(&tree, path))
+        .collect::<Result<_>>()?;
+    let temp = NamedTempFile::new_in(tmp).context("write in", tmp)?;
+    let total: u64 = items.iter().map(Item::size).sum();
+    let (sender, receiver) = sync_channel(1);
+    let (manifest, done) = std::thread::scope(|scope| {
+        let encoder = scope.spawn(|| encode(&tree, receiver, temp.as_file(), total, options));
+        let read = read_all(&tree, items, |piece| sender.send(piece).is_ok());
+        drop(sender);
+        let encoded = encoder
+            .join()
+            .unwrap_or_else(|_| Err(Error::Other("the encoder's thread died".into())));
+        read.and(encoded)
+    })?;
+    Ok(Packed {
+        manifest,
+        artifact: Some(Artifact {
+            id: ArtifactId(done.0),
+            file: temp.into_temp_path(),
+            bytes: done.1,
+        }),
+    })
+}
+
+impl Item {
+    fn size(&self) -> u64 {
+        match &self.what {
+            What::File(stat) => stat.size,
+            What::Link(_) | What::Dir(_) => 0,
+        }
+    }
+}
+
+fn first_look(tree: &Tree, path: Vec<u8>) -> Result<Item> {
+    if !is_plain(&path) {
+        return Err(Error::Unpackable(path));
+    }
+    let what = match tree.look(&path).context("look at", tree.display(&path))? {
+        Look::File(_, stat) => What::File(stat),
+        Look::Link(text) => What::Link(text),
+        Look::Dir(stat) if is_empty(tree, &path)? => What::Dir(stat.mode),
+        _ => return Err(Error::Unpackable(path)),
+    };
+    Ok(Item { path, what })
+}
+
+fn is_empty(tree: &Tree, path: &[u8]) -> Result<bool> {
+    let (folder, name) = split(path);
+    let look = || match tree.walk(folder, false)? {
+        Walk::Found(dir) => dir.is_empty(name),
+        Walk::Missing | Walk::Blocked { .. } => Ok(false),
+    };
+    look().context("list", tree.display(path))
+}
+
+/// Reads items in order and hands them on until `next` says stop.
+fn read_all(tree: &Tree, items: Vec<Item>, mut next: impl FnMut(Piece) -> bool) -> Result<()> {
+    let mut batch = Vec::new();
+    let mut bytes = 0;
+    for item in items {
+        let size = item.size();
+        let stream = match item.what {
+            What::File(stat) if size > SMALL => Some(stat),
+            _ => None,
+        };
+        let full = bytes + size > BATCH.0 || batch.len() == BATCH.1;
+        if !batch.is_empty() && (full || stream.is_some()) {
+            bytes = 0;
+            if !next(read_batch(tree, std::mem::take(&mut batch))?) {
+                return Ok(());
+            }
+        }
+        if let Some(stat) = stream {
+            if !next(Piece::Stream(item.path, stat)) {
+                return Ok(());
+            }
+        } else {
+            bytes += size;
+            batch.push(item);
+        }
+    }
+    if !batch.is_empty() {
+        next(read_batch(tree, batch)?);
+    }
+    Ok(())
+}
+
+fn read_batch(tree: &Tree, batch: Vec<Item>) -> Result<Piece> {
+    let rows = batch.into_par_iter().map(|item| {
+        let (kind, mode, content) = match item.what {
+            What::Link(text) => (Kind::Link, 0o777, text),
+            What::Dir(mode) => (Kind::EmptyDir, mode, Vec::new()),
+            What::File(stat) => {
+                let mut file = reopen(tree, &item.path, &stat)?;
+                let mut content = Vec::with_capacity(usize::try_from(stat.size).unwrap_or(0));
+                file.read_to_end(&mut content)
+                    .context("read", tree.display(&item.path))?;
+                unchanged(tree, &item.path, &file, &stat, content.len() as u64)?;
+                (Kind::File, stat.mode, content)
+            }
+        };
+        let digest = match kind {
+            Kind::EmptyDir => EMPTY_DIR,
+            Kind::File | Kind::Link => *blake3::hash(&content).as_bytes(),
+        };
+        let row = Row {
+            path: item.path,
+            kind,
+            mode,
+            size: content.len() as u64,
+            digest,
+        };
+        Ok((row, content))
+    });
+    rows.collect::<Result<_>>().map(Piece::Read)
+}
+
+fn reopen(tree: &Tree, path: &[u8], stat: &Stat) -> Result<File> {
+    match tree.look(path).context("open", tree.display(path))? {
+        Look::File(file, now) if now == *stat => Ok(file),
+        _ => Err(Error::Changed(path.to_vec())),
+    }
+}
+
+fn unchanged(tree: &Tree, path: &[u8], file: &File, stat: &Stat, read: u64) -> Result<()> {
+    let now = stat_file(file).context("stat", tree.display(path))?;
+    if now == *stat && read == stat.size {
+        Ok(())
+    } else {
+        Err(Error::Changed(path.to_vec()))
+    }
+}
+
+/// Compresses the pieces as they come; returns the rows, the digest and the length.
+fn encode(
+    tree: &Tree,
+    pieces: Receiver<Piece>,
+    file: &File,
+    total: u64,
+    options: &PackOptions,
+) -> Result<(Manifest, ([u8; 32], u64))> {
+    let here = tree.display(b"");
+    let failed = |result: io::Result<()>| result.context("pack", &here);
+    let sink = Hashing {
+        out: file,
+        hasher: blake3::Hasher::new(),
+        length: 0,
+    };
+    let mut zstd = zstd::Encoder::new(sink, options.level).context("pack", &here)?;
+    failed(zstd.include_checksum(true))?;
+    if total >= WORKERS_FROM {
+        failed(zstd.multithread(options.threads.max(1)))?;
+    }
+    let mut manifest = Vec::new();
+    for piece in pieces {
+        match piece {
+            Piece::Read(rows) => {
+                for (row, content) in rows {
+                    failed(member(&mut zstd, &row, &content))?;
+                    manifest.push(row);
+                }
+            }
+            Piece::Stream(path, stat) => manifest.push(stream(tree, &mut zstd, path, &stat)?),
+        }
+    }
+    failed(zstd.write_all(&[0; 1024]))?;
+    let sink = zstd.finish().context("pack", &here)?;
+    Ok((manifest, (*sink.hasher.finalize().as_bytes(), sink.length)))
+}
+
+fn stream(tree: &Tree, out: &mut impl Write, path: Vec<u8>, stat: &Stat) -> Result<Row> {
+    let file = reopen(tree, &path, stat)?;
+    let mut row = Row {
+        path,
+        kind: Kind::File,
+        mode: stat.mode,
+        size: stat.size,
+        digest: [0; 32],
+    };
+    let shown = tree.display(&row.path);
+    header(out, &row, &[]).context("pack", &shown)?;
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; 1 << 20];
+    let mut length = 0;
+    // One byte more than expected shows a file that grew.
+    let mut limited = (&file).take(stat.size + 1);
+    loop {
+        let read = limited.read(&mut buffer).context("read", &shown)?;
+        if read == 0 {
+            break;
+        }
+        length += read as u64;
+        if length > stat.size {
+            return Err(Error::Changed(row.path));
+        }
+        hasher.update(&buffer[..read]);
+        out.write_all(&buffer[..read]).context("pack", &shown)?;
+    }
+    unchanged(tree, &row.path, &file, stat, length)?;
+    pad(out, length).context("pack", &shown)?;
+    row.digest = *hasher.finalize().as_bytes();
+    Ok(row)
+}
+
+fn member(out: &mut impl Write, row: &Row, content: &[u8]) -> io::Result<()> {
+    match row.kind {
+        Kind::Link => header(out, row, content),
+        Kind::EmptyDir => header(out, row, &[]),
+        Kind::File => {
+            header(out, row, &[])?;
+            out.write_all(content)?;
+            pad(out, row.size)
+        }
+    }
+}
+
+fn pad(out: &mut impl Write, length: u64) -> io::Result<()> {
+    let over = usize::try_from(length % 512).unwrap_or(0);
+    out.write_all(&[0; 512][..(512 - over) % 512])
+}
+
+/// A GNU header with zeroed times and owners; a name or link text that does not fit goes before it as a long name.
+fn header(out: &mut impl Write, row: &Row, link: &[u8]) -> io::Result<()> {
+    let mut name = row.path.clone();
+    if row.kind == Kind::EmptyDir {
+        name.push(b'/');
+    }
+    let mut header = tar::Header::new_gnu();
+    if let Some(gnu) = header.as_gnu_mut() {
+        fill(out, &mut gnu.name, &name, tar::EntryType::GNULongName)?;
+        fill(out, &mut gnu.linkname, link, tar::EntryType::GNULongLink)?;
+    }
+    header.set_entry_type(match row.kind {
+        Kind::File => tar::EntryType::Regular,
+        Kind::Link => tar::EntryType::Symlink,
+        Kind::EmptyDir => tar::EntryType::Directory,
+    });
+    finish(
+        &mut header,
+        row.mode,
+        if row.kind == Kind::File { row.size } else { 0 },
+    );
+    out.write_all(header.as_bytes())
+}
+
+fn fill(
+    out: &mut impl Write,
+    field: &mut [u8; 100],
+    value: &[u8],
+    long: tar::EntryType,
+) -> io::Result<()> {
+    if value.len() > field.len() {
+        let mut header = tar::Header::new_gnu();
+        if let Some(gnu) = header.as_gnu_mut() {
+            gnu.name[..13].copy_from_slice(b"././@LongLink");
+        }
+        header.set_entry_type(long);
+        finish(&mut header, 0o644, value.len() as u64 + 1);
+        out.write_all(header.as_bytes())?;
+        out.write_all(value)?;
+        out.write_all(&[0])?;
+        pad(out, value.len() as u64 + 1)?;
+    }
+    let fits = value.len().min(field.len());
+    field[..fits].copy_from_slice(&value[..fits]);
+    Ok(())
+}
+
+fn finish(header: &mut tar::Header, mode: u32, size: u64) {
+    header.set_mode(mode);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(size);
+    header.set_cksum();
+}
+
+/// Passes bytes on and keeps their digest and number.
+struct Hashing<'a> {
+    out: &'a File,
+    hasher: blake3::Hasher,
+    length: u64,
+}
+
+impl Write for Hashing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        self.length += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}

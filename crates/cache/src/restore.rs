@@ -1,0 +1,473 @@
+//! Brings the outputs of an entry back to disk, with proof before the first write.
+//! Knows nothing of keys, tasks or globs: what may be written and what is owned come as values.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use rayon::prelude::*;
+
+use crate::clean::{Clean, Cleaned, finish, remove, remove_owned, rescue};
+use crate::error::Context;
+use crate::manifest::{is_plain, split};
+use crate::scan::{Compared, Held, compare, held};
+use crate::tree::{Dir, Stat, StatKind, Tree, Walk, stat_file};
+use crate::unpack::{Body, Room, unpack};
+use crate::{EMPTY_DIR, Entry, Error, Kind, Result, Row, Store, Why};
+
+/// What a restore may touch, and how much it may hold.
+pub struct RestoreOptions<'a> {
+    /// Whether a path is one of the declared outputs.
+    pub allowed: &'a (dyn Fn(&[u8]) -> bool + Sync),
+    /// The paths that this task wrote last, with the digest of each file or link text, or [`EMPTY_DIR`].
+    pub owned: &'a BTreeMap<Vec<u8>, [u8; 32]>,
+    /// Where files that are not the task's are moved, under their relative path. Best on the root's file system.
+    pub rescue: &'a Path,
+    /// A folder for unpacked files that do not fit into `memory`.
+    pub stage: &'a Path,
+    /// How many bytes of unpacked files may be held in memory.
+    pub memory: u64,
+    /// The largest sum of file sizes that is restored at all.
+    pub max_bytes: u64,
+}
+
+impl<'a> RestoreOptions<'a> {
+    /// 256 MiB of memory, a stage in the rescue folder, 1 TiB at most.
+    pub fn new(
+        allowed: &'a (dyn Fn(&[u8]) -> bool + Sync),
+        owned: &'a BTreeMap<Vec<u8>, [u8; 32]>,
+        rescue: &'a Path,
+    ) -> Self {
+        Self {
+            allowed,
+            owned,
+            rescue,
+            stage: rescue,
+            memory: 256 << 20,
+            max_bytes: 1 << 40,
+        }
+    }
+}
+
+/// What a restore did. Afterwards the disk matches the manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Restored {
+    /// Paths that were written, or whose mode was set; sorted.
+    pub written: Vec<Vec<u8>>,
+    /// How many rows were right already.
+    pub kept: usize,
+    /// Owned paths that the manifest does not name and that are gone now.
+    pub deleted: Vec<Vec<u8>>,
+    /// Paths whose content was not the task's, and where they were moved.
+    pub rescued: Vec<(Vec<u8>, PathBuf)>,
+    /// Bytes of the files that were written.
+    pub bytes: u64,
+}
+
+/// What to do for a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    Keep,
+    Mode,
+    /// Write to where nothing is.
+    Create,
+    /// Write over the task's own file, in place if the stat allows.
+    Overwrite(Option<Stat>),
+    /// Move away what is there, then write.
+    Rescue,
+}
+
+/// Makes the outputs below `root` those of `entry`.
+///
+/// Where the disk matches already nothing is written, and when all of it does the artifact is not even opened.
+/// Otherwise the whole artifact is proved first. Files are written in parallel; those written get one modification time, the start of
+/// the restore. Owned paths that the manifest does not name are deleted last; what is not the task's is moved to the rescue folder first.
+///
+/// # Errors
+/// [`Error::NoArtifact`] and [`Error::Refused`] mean a miss, with nothing written. A failure after the first change
+/// is [`Error::Partial`].
+pub fn restore(
+    root: &Path,
+    entry: &Entry,
+    store: &dyn Store,
+    options: &RestoreOptions<'_>,
+) -> Result<Restored> {
+    let now = SystemTime::now();
+    let rows = &entry.manifest;
+    validate(rows, options)?;
+    let tree = Tree::open(root).context("open", root)?;
+    let (steps, blocked) = plan(&tree, rows, options)?;
+    let wanted: Vec<bool> = steps
+        .iter()
+        .map(|step| !matches!(step, Step::Keep | Step::Mode))
+        .collect();
+    let unpacked = if wanted.contains(&true) {
+        let Some(id) = entry.artifact else {
+            return Err(Error::refused(b"", Why::NoArtifact));
+        };
+        let Some(mut reader) = store.open(&id)? else {
+            return Err(Error::NoArtifact(id));
+        };
+        let room = Room {
+            memory: options.memory,
+            stage: options.stage,
+        };
+        Some(unpack(&mut *reader, &id, rows, &wanted, &room)?)
+    } else {
+        None
+    };
+    let bodies = unpacked.as_ref().map_or(&[][..], |done| &done.bodies);
+    let mut done = Restored::default();
+    let result = apply(
+        &tree, rows, &steps, &blocked, bodies, now, options, &mut done,
+    );
+    finish(result, &done.rescued).map(|()| done)
+}
+
+/// Refuses manifests that could reach outside, or that no disk can hold.
+fn validate(rows: &[Row], options: &RestoreOptions<'_>) -> Result<()> {
+    let mut total = 0_u64;
+    let mut folded = BTreeSet::new();
+    let leaves: BTreeSet<&[u8]> = rows.iter().map(|row| &*row.path).collect();
+    for (index, row) in rows.iter().enumerate() {
+        let refuse = |why| Err(Error::refused(&row.path, why));
+        if !is_plain(&row.path) {
+            return refuse(Why::BadPath);
+        }
+        if !(options.allowed)(&row.path) {
+            return refuse(Why::Undeclared);
+        }
+        let mut folder = split(&row.path).0;
+        while !folder.is_empty() {
+            if leaves.contains(folder) {
+                return refuse(Why::Disorder);
+            }
+            folder = split(folder).0;
+        }
+        if index > 0 && rows[index - 1].path >= row.path {
+            return refuse(Why::Disorder);
+        }
+        // Where names differing in case are one file, only one of them could be right.
+        if cfg!(any(windows, target_os = "macos"))
+            && !folded.insert(String::from_utf8_lossy(&row.path).to_lowercase())
+        {
+            return refuse(Why::Disorder);
+        }
+        total = total.saturating_add(row.size);
+        if total > options.max_bytes {
+            return refuse(Why::TooLarge);
+        }
+    }
+    Ok(())
+}
+
+/// A step for each row, and the owned files or links that stand where folders must be.
+fn plan(
+    tree: &Tree,
+    rows: &[Row],
+    options: &RestoreOptions<'_>,
+) -> Result<(Vec<Step>, BTreeSet<Vec<u8>>)> {
+    let steps: Vec<(Step, Option<Vec<u8>>)> = rows
+        .par_iter()
+        .map(|row| {
+            let (compared, stat) = compare(tree, row)?;
+            Ok(match compared {
+                Compared::Equal => (Step::Keep, None),
+                Compared::Mode => (Step::Mode, None),
+                Compared::Missing => (Step::Create, None),
+                Compared::Blocked(at) => (Step::Create, Some(at)),
+                Compared::Differs => {
+                    let owned = match options.owned.get(&row.path) {
+                        Some(digest) => held(tree, &row.path, digest)? == Held::Intact,
+                        None => false,
+                    };
+                    let step = if owned {
+                        Step::Overwrite(stat)
+                    } else {
+                        Step::Rescue
+                    };
+                    (step, None)
+                }
+            })
+        })
+        .collect::<Result<_>>()?;
+    let blocked: BTreeSet<Vec<u8>> = steps.iter().filter_map(|(_, at)| at.clone()).collect();
+    for at in &blocked {
+        if !is_owned(tree, at, options)? && is_link(tree, at)? {
+            return Err(Error::refused(at, Why::ThroughLink));
+        }
+    }
+    Ok((steps.into_iter().map(|(step, _)| step).collect(), blocked))
+}
+
+fn is_owned(tree: &Tree, path: &[u8], options: &RestoreOptions<'_>) -> Result<bool> {
+    Ok(match options.owned.get(path) {
+        Some(digest) => held(tree, path, digest)? == Held::Intact,
+        None => false,
+    })
+}
+
+fn is_link(tree: &Tree, path: &[u8]) -> Result<bool> {
+    let look = tree.look(path).context("look at", tree.display(path))?;
+    Ok(matches!(look, crate::tree::Look::Link(_)))
+}
+
+#[allow(clippy::too_many_arguments)] // One call; a struct would only rename the list.
+fn apply(
+    tree: &Tree,
+    rows: &[Row],
+    steps: &[Step],
+    blocked: &BTreeSet<Vec<u8>>,
+    bodies: &[Option<Body>],
+    now: SystemTime,
+    options: &RestoreOptions<'_>,
+    done: &mut Restored,
+) -> Result<()> {
+    for at in blocked {
+        make_way(tree, at, options, done)?;
+    }
+    for (row, step) in rows.iter().zip(steps) {
+        match step {
+            Step::Rescue => make_way(tree, &row.path, options, done)?,
+            // Only a file can be written over.
+            Step::Overwrite(None) => make_way(tree, &row.path, options, done)?,
+            Step::Overwrite(Some(_)) if row.kind != Kind::File => {
+                make_way(tree, &row.path, options, done)?;
+            }
+            _ => {}
+        }
+    }
+    let work: Vec<usize> = (0..rows.len())
+        .filter(|index| steps[*index] != Step::Keep)
+        .collect();
+    work.par_chunks(64).try_for_each(|chunk| {
+        let mut last: Option<(&[u8], Dir)> = None;
+        chunk.iter().try_for_each(|index| {
+            let row = &rows[*index];
+            let folder = split(&row.path).0;
+            if last.as_ref().is_none_or(|(at, _)| *at != folder) {
+                last = Some((folder, enter(tree, folder)?));
+            }
+            let Some((_, dir)) = &last else {
+                return Ok(());
+            };
+            let body = bodies.get(*index).and_then(Option::as_ref);
+            write(dir, row, &steps[*index], body, now).context("write", tree.display(&row.path))
+        })
+    })?;
+    done.kept = rows.len() - work.len();
+    done.written = work.iter().map(|index| rows[*index].path.clone()).collect();
+    done.bytes = work
+        .iter()
+        .filter(|index| rows[**index].kind == Kind::File && steps[**index] != Step::Mode)
+        .map(|index| rows[*index].size)
+        .sum();
+    delete_strays(tree, rows, options, done)
+}
+
+fn enter(tree: &Tree, folder: &[u8]) -> Result<Dir> {
+    match tree
+        .walk(folder, true)
+        .context("create", tree.display(folder))?
+    {
+        Walk::Found(dir) => Ok(dir),
+        // Somebody put something there since the plan was made.
+        Walk::Missing => Err(io::Error::from(io::ErrorKind::NotFound)),
+        Walk::Blocked { .. } => Err(io::Error::from(io::ErrorKind::NotADirectory)),
+    }
+    .context("create", tree.display(folder))
+}
+
+/// Clears a path for something else: the task's own content is removed, anything else is rescued.
+fn make_way(
+    tree: &Tree,
+    path: &[u8],
+    options: &RestoreOptions<'_>,
+    done: &mut Restored,
+) -> Result<()> {
+    // A folder in the way may consist of owned paths only.
+    let mut prefix = path.to_vec();
+    prefix.push(b'/');
+    let below: Vec<_> = options
+        .owned
+        .range(prefix.clone()..)
+        .take_while(|(below, _)| below.starts_with(&prefix))
+        .collect();
+    for (below, digest) in below.into_iter().rev() {
+        if (options.allowed)(below) && held(tree, below, digest)? == Held::Intact {
+            if remove(tree, below, *digest == EMPTY_DIR)? {
+                done.deleted.push(below.clone());
+            }
+            let mut folder = split(below).0;
+            while folder.len() > path.len() && remove(tree, folder, true)? {
+                folder = split(folder).0;
+            }
+        }
+    }
+    let look = tree.look(path).context("look at", tree.display(path))?;
+    let gone = match look {
+        crate::tree::Look::Missing | crate::tree::Look::Blocked { .. } => true,
+        // An empty folder holds nothing to lose.
+        crate::tree::Look::Dir(_) => remove(tree, path, true)?,
+        _ if is_owned(tree, path, options)? => remove(tree, path, false)?,
+        _ => false,
+    };
+    if !gone {
+        let place = rescue(tree, path, options.rescue)?;
+        done.rescued.push((path.to_vec(), place));
+    }
+    Ok(())
+}
+
+fn delete_strays(
+    tree: &Tree,
+    rows: &[Row],
+    options: &RestoreOptions<'_>,
+    done: &mut Restored,
+) -> Result<()> {
+    let named = |path: &[u8]| rows.binary_search_by(|row| (*row.path).cmp(path)).is_ok();
+    let strays: Vec<_> = options
+        .owned
+        .iter()
+        .filter(|(path, _)| !named(path))
+        .collect();
+    let clean = Clean {
+        owned: options.owned,
+        allowed: options.allowed,
+        rescue: options.rescue,
+    };
+    let mut cleaned = Cleaned::default();
+    let result = remove_owned(tree, &strays, &clean, &mut cleaned);
+    done.deleted.append(&mut cleaned.deleted);
+    done.deleted.sort_unstable();
+    done.rescued.append(&mut cleaned.rescued);
+    result
+}
+
+fn write(
+    dir: &Dir,
+    row: &Row,
+    step: &Step,
+    body: Option<&Body>,
+    now: SystemTime,
+) -> io::Result<()> {
+    let name = split(&row.path).1;
+    if *step == Step::Mode {
+        return set_mode(&dir.open(name)?, row.mode);
+    }
+    match (row.kind, body) {
+        (Kind::EmptyDir, _) => {
+            dir.make_dir(name, row.mode)?;
+            dir.touch(name, now)
+        }
+        (Kind::Link, Some(Body::Memory(text))) => {
+            dir.link(text, name)?;
+            dir.touch(name, now)
+        }
+        (Kind::File, Some(body)) => match step {
+            Step::Overwrite(Some(stat)) => {
+                if !may_write_in_place(row, stat) || !write_in_place(dir, name, row, body, now)? {
+                    replace(dir, name, row, body, now)?;
+                }
+                Ok(())
+            }
+            _ => {
+                let made = dir.create(name)?;
+                let filled = fill(&made, row, body, now);
+                if filled.is_err() {
+                    // Half a file is worse than none.
+                    let _ = dir.remove_file(name);
+                }
+                filled
+            }
+        },
+        _ => Err(io::Error::other("the artifact gave no body for this path")),
+    }
+}
+
+/// Programs and libraries may be mapped by a running process, linked files belong to others too.
+fn may_write_in_place(row: &Row, stat: &Stat) -> bool {
+    let name = split(&row.path).1;
+    let ends = |end: &[u8]| name.ends_with(end);
+    let shared = name.windows(4).any(|part| part == b".so.")
+        || [&b".so"[..], b".dylib", b".dll", b".node", b".pyd", b".exe"]
+            .into_iter()
+            .any(ends);
+    stat.links == 1 && stat.mode & 0o111 == 0 && !row.executable() && !shared
+}
+
+/// False when the file may not be opened for writing (read-only, busy) or is no longer the one that was looked at.
+fn write_in_place(
+    dir: &Dir,
+    name: &[u8],
+    row: &Row,
+    body: &Body,
+    now: SystemTime,
+) -> io::Result<bool> {
+    let file = match dir.open_write(name) {
+        Ok(file) => file,
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::PermissionDenied
+                    | io::ErrorKind::ExecutableFileBusy
+                    | io::ErrorKind::ResourceBusy
+            ) =>
+        {
+            return Ok(false);
+        }
+        Err(error) => return Err(error),
+    };
+    let stat = stat_file(&file)?;
+    if stat.kind != StatKind::File || stat.links != 1 {
+        return Ok(false);
+    }
+    fill(&file, row, body, now)?;
+    Ok(true)
+}
+
+static NUMBER: AtomicU64 = AtomicU64::new(0);
+
+fn replace(dir: &Dir, name: &[u8], row: &Row, body: &Body, now: SystemTime) -> io::Result<()> {
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let temp = format!(".larder-{}-{number}.tmp", std::process::id()).into_bytes();
+    let file = dir.create(&temp)?;
+    let result = fill(&file, row, body, now).and_then(|()| {
+        drop(file);
+        dir.rename(&temp, name)
+    });
+    if result.is_err() {
+        let _ = dir.remove_file(&temp);
+    }
+    result
+}
+
+fn fill(file: &File, row: &Row, body: &Body, now: SystemTime) -> io::Result<()> {
+    let mut out = file;
+    match body {
+        Body::Memory(content) => out.write_all(content)?,
+        Body::Staged(path) => {
+            io::copy(&mut File::open(path)?, &mut out)?;
+        }
+    }
+    file.set_len(row.size)?;
+    // Time before mode: elsewhere a read-only file cannot be dated.
+    file.set_modified(now)?;
+    set_mode(file, row.mode)
+}
+
+#[cfg(unix)]
+fn set_mode(file: &File, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(std::fs::Permissions::from_mode(mode & 0o777))
+}
+
+#[cfg(not(unix))]
+fn set_mode(file: &File, mode: u32) -> io::Result<()> {
+    let mut permissions = file.metadata()?.permissions();
+    permissions.set_readonly(mode & 0o200 == 0);
+    file.set_permissions(permissions)
+}

@@ -1,0 +1,229 @@
+//! The door on Unix: everything is relative to an open folder, and `O_NOFOLLOW` guards each step.
+//! Knows nothing of manifests or ownership.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::{Look, Stat, StatKind, Walk};
+
+pub(crate) struct Tree {
+    root: OwnedFd,
+    path: PathBuf,
+}
+
+pub(crate) struct Dir {
+    fd: OwnedFd,
+}
+
+const FOLDER: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+const READ: OFlags = OFlags::RDONLY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::CLOEXEC);
+
+impl Tree {
+    /// Opens the root; links in the root's own path are the caller's business.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self {
+            root: fs::open(path, flags, Mode::empty())?,
+            path: path.to_path_buf(),
+        })
+    }
+
+    /// The path for messages and for moves out of the tree.
+    pub(crate) fn display(&self, path: &[u8]) -> PathBuf {
+        use std::os::unix::ffi::OsStrExt;
+        self.path.join(std::ffi::OsStr::from_bytes(path))
+    }
+
+    /// Goes to a folder, step by step; with `create`, missing ones are made.
+    pub(crate) fn walk(&self, folder: &[u8], create: bool) -> io::Result<Walk> {
+        let mut fd = fs::openat(&self.root, ".", FOLDER, Mode::empty())?;
+        if folder.is_empty() {
+            return Ok(Walk::Found(Dir { fd }));
+        }
+        let mut done = 0;
+        for name in folder.split(|byte| *byte == b'/') {
+            done += name.len() + usize::from(done > 0);
+            let mut next = fs::openat(&fd, name, FOLDER, Mode::empty());
+            if create && matches!(next, Err(Errno::NOENT)) {
+                match fs::mkdirat(&fd, name, Mode::from_raw_mode(0o777)) {
+                    Ok(()) | Err(Errno::EXIST) => {}
+                    Err(error) => return Err(error.into()),
+                }
+                next = fs::openat(&fd, name, FOLDER, Mode::empty());
+            }
+            fd = match next {
+                Ok(next) => next,
+                Err(Errno::NOENT) => return Ok(Walk::Missing),
+                Err(Errno::NOTDIR | Errno::LOOP | Errno::MLINK) => {
+                    let at = folder[..done].to_vec();
+                    return Ok(Walk::Blocked { at });
+                }
+                Err(error) => return Err(error.into()),
+            };
+        }
+        Ok(Walk::Found(Dir { fd }))
+    }
+
+    /// What lies at `path`, without passing through any link.
+    pub(crate) fn look(&self, path: &[u8]) -> io::Result<Look> {
+        #[cfg(target_os = "linux")]
+        if let Some(look) = self.look_fast(path) {
+            return look;
+        }
+        super::look_slowly(self, path)
+    }
+
+    /// One `openat2` for the common cases; anything else is left to the slow look.
+    #[cfg(target_os = "linux")]
+    fn look_fast(&self, path: &[u8]) -> Option<io::Result<Look>> {
+        use rustix::fs::ResolveFlags;
+        let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::BENEATH;
+        let fd = match fs::openat2(&self.root, path, READ, Mode::empty(), resolve) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT) => return Some(Ok(Look::Missing)),
+            Err(_) => return None,
+        };
+        let file = File::from(fd);
+        Some(stat_fd(&file).map(|stat| match stat.kind {
+            StatKind::File => Look::File(file, stat),
+            StatKind::Dir => Look::Dir(stat),
+            StatKind::Link | StatKind::Other => Look::Other,
+        }))
+    }
+}
+
+impl Dir {
+    pub(crate) fn stat(&self, name: &[u8]) -> io::Result<Option<Stat>> {
+        match fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(convert(&stat))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(crate) fn open(&self, name: &[u8]) -> io::Result<File> {
+        Ok(fs::openat(&self.fd, name, READ, Mode::empty())?.into())
+    }
+
+    /// Opens an existing file for writing, without cutting it.
+    pub(crate) fn open_write(&self, name: &[u8]) -> io::Result<File> {
+        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        Ok(fs::openat(&self.fd, name, flags, Mode::empty())?.into())
+    }
+
+    /// Makes a new file; one that exists is an error.
+    pub(crate) fn create(&self, name: &[u8]) -> io::Result<File> {
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(fs::openat(&self.fd, name, flags, Mode::from_raw_mode(0o600))?.into())
+    }
+
+    pub(crate) fn read_link(&self, name: &[u8]) -> io::Result<Vec<u8>> {
+        Ok(fs::readlinkat(&self.fd, name, Vec::new())?.into_bytes())
+    }
+
+    pub(crate) fn link(&self, text: &[u8], name: &[u8]) -> io::Result<()> {
+        Ok(fs::symlinkat(text, &self.fd, name)?)
+    }
+
+    pub(crate) fn make_dir(&self, name: &[u8], mode: u32) -> io::Result<()> {
+        #[allow(clippy::cast_possible_truncation, clippy::unnecessary_cast)]
+        let mode = Mode::from_raw_mode(mode as rustix::fs::RawMode);
+        fs::mkdirat(&self.fd, name, Mode::from_raw_mode(0o777))?;
+        let made = fs::openat(&self.fd, name, FOLDER, Mode::empty())?;
+        Ok(fs::fchmod(&made, mode)?)
+    }
+
+    pub(crate) fn rename(&self, from: &[u8], to: &[u8]) -> io::Result<()> {
+        Ok(fs::renameat(&self.fd, from, &self.fd, to)?)
+    }
+
+    /// Moves `name` to a path outside; across file systems this fails with `CrossesDevices`.
+    pub(crate) fn rename_out(&self, name: &[u8], to: &Path) -> io::Result<()> {
+        Ok(fs::renameat(&self.fd, name, fs::CWD, to)?)
+    }
+
+    pub(crate) fn remove_file(&self, name: &[u8]) -> io::Result<()> {
+        Ok(fs::unlinkat(&self.fd, name, AtFlags::empty())?)
+    }
+
+    /// Removes a folder that is empty.
+    pub(crate) fn remove_dir(&self, name: &[u8]) -> io::Result<()> {
+        Ok(fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR)?)
+    }
+
+    /// Whether the folder `name` holds nothing.
+    pub(crate) fn is_empty(&self, name: &[u8]) -> io::Result<bool> {
+        let fd = fs::openat(&self.fd, name, FOLDER, Mode::empty())?;
+        for item in fs::Dir::new(fd)? {
+            let item = item?;
+            if item.file_name() != c"." && item.file_name() != c".." {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Sets the modification time of `name` itself, be it a link.
+    pub(crate) fn touch(&self, name: &[u8], time: SystemTime) -> io::Result<()> {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        #[allow(clippy::cast_possible_wrap)]
+        let stamp = fs::Timespec {
+            tv_sec: since.as_secs() as _,
+            tv_nsec: since.subsec_nanos().into(),
+        };
+        let times = fs::Timestamps {
+            last_access: stamp,
+            last_modification: stamp,
+        };
+        Ok(fs::utimensat(
+            &self.fd,
+            name,
+            &times,
+            AtFlags::SYMLINK_NOFOLLOW,
+        )?)
+    }
+}
+
+pub(crate) fn stat_fd(file: impl AsFd) -> io::Result<Stat> {
+    Ok(convert(&fs::fstat(file)?))
+}
+
+// The types of these fields differ between systems; every value fits.
+#[allow(
+    clippy::unnecessary_cast,
+    clippy::cast_sign_loss,
+    clippy::cast_lossless
+)]
+fn convert(stat: &fs::Stat) -> Stat {
+    let nanos = |seconds: i128, nanos: i128| seconds * 1_000_000_000 + nanos;
+    Stat {
+        kind: match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => StatKind::File,
+            FileType::Symlink => StatKind::Link,
+            FileType::Directory => StatKind::Dir,
+            _ => StatKind::Other,
+        },
+        mode: stat.st_mode as u32 & 0o777,
+        size: stat.st_size as u64,
+        links: stat.st_nlink as u64,
+        tag: [
+            stat.st_dev as i128,
+            stat.st_ino as i128,
+            nanos(stat.st_mtime as i128, stat.st_mtime_nsec as i128),
+            nanos(stat.st_ctime as i128, stat.st_ctime_nsec as i128),
+        ],
+    }
+}

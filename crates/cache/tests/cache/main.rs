@@ -1,0 +1,7 @@
+//! What the crate does to real folders: bytes, modes, links, ownership and refusals.
+//! One binary; each module is one behaviour.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used)]
+
+mod roundtrip;
+mod sandbox;
