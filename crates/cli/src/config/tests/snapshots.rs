@@ -1,0 +1,2 @@
+//! When a kept workspace still holds.
+//! It does not know how it was resolved.
