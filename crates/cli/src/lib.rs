@@ -1,4 +1,3 @@
 //! The `larder` command line as a library.
-#![cfg_attr(test, allow(clippy::unwrap_used))]
 
-pub mod config;
+pub mod execute;
