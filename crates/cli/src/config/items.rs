@@ -124,11 +124,17 @@ pub(super) fn refuse_inherit<T: Item>(items: Option<&S<Vec<S<T>>>>, cx: &mut Cx)
     }
 }
 
-/// The commands of a task; an argv with `$INHERIT$` continues the root's.
-pub(super) fn command(value: &CommandValue) -> Command {
+/// A command as plain data; by now `$INHERIT$` has to be replaced.
+pub(super) fn command(value: &CommandValue, cx: &mut Cx) -> Command {
     match value {
         CommandValue::Shell(text) => Command::Shell(text.clone()),
         CommandValue::Argv(items) => {
+            for item in items.iter().filter(|item| item.value.is_inherit()) {
+                cx.report(
+                    Report::new(item.at, "nothing to inherit", "")
+                        .help("the root's `command` for this task has to be an array too"),
+                );
+            }
             Command::Argv(items.iter().map(|item| item.value.clone()).collect())
         }
     }

@@ -338,7 +338,14 @@ fn merge(root: Option<(&S<String>, &TaskTable)>, own: Option<(&S<String>, &TaskT
     let (command, commands) = if has_command(own) {
         (
             own.command.as_ref().map(|value| argv_over(root, value)),
-            inherit(root.commands.as_ref(), own.commands.as_ref(), &[]),
+            own.commands.as_ref().and_then(|own| {
+                let single = root.command.iter().map(|command| command.value.clone());
+                inherit(
+                    root.commands.as_ref(),
+                    Some(own),
+                    &single.collect::<Vec<_>>(),
+                )
+            }),
         )
     } else {
         (root.command.clone(), root.commands.clone())
@@ -386,7 +393,7 @@ fn argv_over(root: &TaskTable, own: &S<CommandValue>) -> S<CommandValue> {
 
 fn task(project: usize, name: &str, merged: &Merged, files: &[FileText], cx: &mut Cx) -> Task {
     let table = &merged.table;
-    let command = commands(table);
+    let command = commands(table, cx);
     if command.is_none() {
         check_group(name, merged, cx);
     }
@@ -428,12 +435,13 @@ fn task(project: usize, name: &str, merged: &Merged, files: &[FileText], cx: &mu
     }
 }
 
-fn commands(table: &TaskTable) -> Option<Vec<Command>> {
+fn commands(table: &TaskTable, cx: &mut Cx) -> Option<Vec<Command>> {
     if let Some(one) = &table.command {
-        return Some(vec![command(&one.value)]);
+        return Some(vec![command(&one.value, cx)]);
     }
     let many = table.commands.as_ref()?;
-    Some(many.value.iter().map(|item| command(&item.value)).collect())
+    let many = many.value.iter();
+    Some(many.map(|item| command(&item.value, cx)).collect())
 }
 
 fn texts(items: Option<&S<Vec<S<String>>>>) -> Vec<String> {

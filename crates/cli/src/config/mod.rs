@@ -93,10 +93,7 @@ pub fn load(root: &Path) -> Result<Workspace, ConfigError> {
             workspace.read_at_ns = read_at_ns;
             Ok(workspace)
         }
-        _ => Err(ConfigError {
-            files,
-            reports: cx.reports,
-        }),
+        _ => Err(ConfigError::new(files, cx.reports)),
     }
 }
 

@@ -75,11 +75,20 @@ impl Report {
 /// Why a configuration could not be loaded: every error that was found.
 #[derive(Debug)]
 pub struct ConfigError {
-    pub(super) files: Vec<FileText>,
-    pub(super) reports: Vec<Report>,
+    files: Vec<FileText>,
+    reports: Vec<Report>,
 }
 
 impl ConfigError {
+    /// In the order of the files, one error a place: what is wrong in the root's table is found
+    /// again for every project.
+    pub(super) fn new(files: Vec<FileText>, mut reports: Vec<Report>) -> Self {
+        let place = |report: &Report| report.at.as_ref().map(|(at, _)| (at.file, at.start));
+        reports.sort_by_key(place);
+        reports.dedup_by(|next, kept| next.at.is_some() && place(next) == place(kept));
+        Self { files, reports }
+    }
+
     /// The number of errors.
     pub fn count(&self) -> usize {
         self.reports.len()

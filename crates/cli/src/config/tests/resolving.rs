@@ -186,6 +186,24 @@ fn a_command_of_the_project_replaces_commands_of_the_root() {
 }
 
 #[test]
+fn commands_of_the_project_may_continue_those_of_the_root() {
+    let workspace = loaded(&[
+        (
+            "larder.toml",
+            &root("[tasks.many]\ncommands = [\"a\"]\n[tasks.one]\ncommand = \"a\""),
+        ),
+        (
+            "packages/a/larder.toml",
+            "[tasks]\nmany.commands = [\"$INHERIT$\", \"b\"]\none.commands = [\"b\", \"$INHERIT$\"]",
+        ),
+    ]);
+    let shell = |text: &str| Command::Shell(text.to_owned());
+    let commands = |index: usize| workspace.tasks[index].command.clone().unwrap();
+    assert_eq!(commands(0), [shell("a"), shell("b")]);
+    assert_eq!(commands(1), [shell("b"), shell("a")]);
+}
+
+#[test]
 fn caret_passes_through_projects_that_lack_the_task() {
     let workspace = loaded(&[
         ("larder.toml", PLAIN),
@@ -237,7 +255,14 @@ after-all = ["report"]
     assert_eq!(deps(&workspace, ".#collect"), [".#lint"]);
     assert_eq!(
         deps(&workspace, ".#report"),
-        ["after-all .#build", ".#collect", "after-all .#notify"]
+        [
+            "after-all .#build",
+            ".#collect",
+            "after-all .#gen",
+            "after-all .#lint",
+            "after-all .#notify",
+            "after-all .#prep",
+        ]
     );
     assert_eq!(workspace.before_all, [task(&workspace, ".#lint")]);
     assert_eq!(workspace.after_all, [task(&workspace, ".#report")]);
@@ -245,16 +270,25 @@ after-all = ["report"]
 
 #[test]
 fn settings_are_in_plain_units() {
-    let workspace = loaded(&[(
-        "larder.toml",
-        "[workspace]\nglobal-inputs = []\nglobal-env = [\"CI\"]\nenv-mode = \"loose\"\n[cache]\nmax-size = \"1.5GB\"".replace("1.5GB", "20GB 5MiB").as_str(),
-    ), ]);
+    let text = r#"
+[workspace]
+global-inputs = []
+global-env = ["CI"]
+env-mode = "loose"
+[cache]
+max-size = "20GB 5MiB"
+max-age = "30d"
+level = 3
+"#;
+    let workspace = loaded(&[("larder.toml", text)]);
     assert!(workspace.settings.global_inputs.is_empty());
     assert_eq!(workspace.settings.env_mode, EnvMode::Loose);
     assert_eq!(
         workspace.settings.cache.max_size,
         Some(20_000_000_000 + 5 * 1024 * 1024)
     );
+    assert_eq!(workspace.settings.cache.max_age, Some(30 * 24 * 3600));
+    assert_eq!(workspace.settings.cache.level, Some(3));
 }
 
 #[test]
