@@ -92,10 +92,10 @@ fn add(deps: &mut BTreeMap<usize, DepKind>, task: usize, kind: DepKind) {
 fn around(deps: &mut [BTreeMap<usize, DepKind>], before_all: &[usize], after_all: &[usize]) {
     let exempt = closure(deps, before_all);
     let last = closure(deps, after_all);
-    for index in 0..deps.len() {
+    for (index, deps) in deps.iter_mut().enumerate() {
         if !exempt.contains(&index) && !after_all.contains(&index) {
             for hook in before_all {
-                add(&mut deps[index], *hook, DepKind::Needs { transitive: true });
+                add(deps, *hook, DepKind::Needs { transitive: true });
             }
         }
     }

@@ -35,6 +35,10 @@ pub struct Project {
 }
 
 /// One unit of work of one project, merged from the root's table and the project's.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key of its own in the file"
+)]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
     /// Index of its project.

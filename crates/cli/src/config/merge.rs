@@ -5,16 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use globset::GlobBuilder;
 
-use super::edges;
-use super::format::{
-    CacheSettings, Command, Glob, InputItem, Location, Project, Settings, Task, Workspace,
-};
-use super::items::{
-    DEFAULT_GLOBAL_INPUTS, command, glob, inherit, input, refuse_inherit, variables,
-};
+use super::format::{Command, Glob, InputItem, Project, Task, Workspace};
+use super::items::{command, glob, inherit, input, refuse_inherit, variables};
 use super::parse::{Cx, S};
-use super::report::{At, FileText, Report, known_names};
+use super::report::{At, FileText, Report, known_names, location};
 use super::syntax::{CommandValue, InputValue, ProjectFile, RootFile, TaskTable};
+use super::{edges, outputs, settings};
 
 /// A project as found: its folder and what its file says.
 #[derive(Debug)]
@@ -104,13 +100,13 @@ pub(super) fn resolve(
     let mut workspace = Workspace {
         projects,
         tasks,
-        settings: settings(root, cx),
+        settings: settings::settings(root, cx),
         before_all: Vec::new(),
         after_all: Vec::new(),
         sources: Vec::new(),
         read_at_ns: 0,
     };
-    same_outputs(&workspace, &merged_tables, cx);
+    outputs::same_outputs(&workspace, &merged_tables, cx);
     edges::connect(&mut workspace, &merged_tables, root.hooks.as_ref(), cx);
     workspace
 }
@@ -489,117 +485,5 @@ fn check_group(name: &str, merged: &Merged, cx: &mut Cx) {
             Report::new(merged.at, format!("task `{name}` does nothing"), "")
                 .help("give it a `command` or `depends-on`"),
         );
-    }
-}
-
-fn location(at: At, files: &[FileText]) -> Location {
-    let Some(file) = files.get(at.file) else {
-        return Location {
-            file: String::new(),
-            line: 1,
-        };
-    };
-    let before = &file.text.as_bytes()[..at.start.min(file.text.len())];
-    let lines = before.split(|byte| *byte == b'\n').count();
-    Location {
-        file: file.path.clone(),
-        line: u32::try_from(lines).unwrap_or(u32::MAX),
-    }
-}
-
-fn settings(root: &RootFile, cx: &mut Cx) -> Settings {
-    let workspace = root
-        .workspace
-        .as_ref()
-        .map(|w| w.value.clone())
-        .unwrap_or_default();
-    let global_inputs = match &workspace.global_inputs {
-        None => DEFAULT_GLOBAL_INPUTS
-            .iter()
-            .map(|name| Glob {
-                negated: false,
-                from_root: true,
-                glob: (*name).to_owned(),
-            })
-            .collect(),
-        Some(items) => {
-            let globs = items.value.iter();
-            globs
-                .filter_map(|item| glob(&item.value, item.at, cx))
-                .map(|glob| Glob {
-                    from_root: true,
-                    ..glob
-                })
-                .collect()
-        }
-    };
-    let cache = root
-        .cache
-        .as_ref()
-        .map(|c| c.value.clone())
-        .unwrap_or_default();
-    Settings {
-        global_inputs,
-        global_env: variables(workspace.global_env.as_ref(), cx),
-        global_pass_through_env: variables(workspace.global_pass_through_env.as_ref(), cx),
-        env_mode: workspace
-            .env_mode
-            .map(|mode| mode.value)
-            .unwrap_or_default(),
-        cache: CacheSettings {
-            dir: cache.dir.map(|dir| dir.value),
-            max_size: cache.max_size.map(|size| size.value.0),
-            max_age: cache.max_age.map(|age| age.value.0),
-            level: cache.level.map(|level| level.value.0),
-            salt: cache.salt.map(|salt| salt.value),
-        },
-    }
-}
-
-/// Two tasks may not name the same file as output.
-fn same_outputs(workspace: &Workspace, merged: &[Merged], cx: &mut Cx) {
-    let mut owners: BTreeMap<Vec<u8>, (usize, At)> = BTreeMap::new();
-    for (index, task) in workspace.tasks.iter().enumerate() {
-        let items = merged[index].table.outputs.iter().flat_map(|o| &o.value);
-        for item in items {
-            // Bad ones were reported when the task was made.
-            let mut ignored = Cx {
-                file: 0,
-                reports: Vec::new(),
-            };
-            let Some(glob) = glob(&item.value, item.at, &mut ignored) else {
-                continue;
-            };
-            if glob.negated || super::discover::is_glob(&glob.glob) {
-                continue;
-            }
-            let dir: &[u8] = if glob.from_root {
-                b""
-            } else {
-                &workspace.projects[task.project].dir
-            };
-            let path = super::discover::join(dir, glob.glob.as_bytes());
-            if let Some((other, at)) = owners.get(&path).copied() {
-                if other == index {
-                    continue;
-                }
-                let first = edges::full_name(workspace, other);
-                let second = edges::full_name(workspace, index);
-                let shown = String::from_utf8_lossy(&path).into_owned();
-                let report = Report::new(
-                    item.at,
-                    format!("two tasks create `{shown}`"),
-                    format!("output of `{second}`"),
-                );
-                let report = if at == item.at {
-                    report.help(format!("`{first}` has the same output"))
-                } else {
-                    report.also(at, format!("output of `{first}`"))
-                };
-                cx.report(report.help("let each task write files of its own"));
-            } else {
-                owners.insert(path, (index, item.at));
-            }
-        }
     }
 }

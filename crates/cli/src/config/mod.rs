@@ -6,8 +6,10 @@ mod edges;
 mod format;
 mod items;
 mod merge;
+mod outputs;
 mod parse;
 mod report;
+mod settings;
 mod snapshot;
 mod syntax;
 #[cfg(test)]

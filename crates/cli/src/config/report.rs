@@ -6,6 +6,8 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
+use super::format::Location;
+
 /// A place in one of the files that were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct At {
@@ -162,6 +164,22 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
+
+/// The file and line of a place.
+pub(super) fn location(at: At, files: &[FileText]) -> Location {
+    let Some(file) = files.get(at.file) else {
+        return Location {
+            file: String::new(),
+            line: 1,
+        };
+    };
+    let before = &file.text.as_bytes()[..at.start.min(file.text.len())];
+    let lines = before.split(|byte| *byte == b'\n').count();
+    Location {
+        file: file.path.clone(),
+        line: u32::try_from(lines).unwrap_or(u32::MAX),
+    }
+}
 
 /// The known name closest to a mistyped one, if any is close.
 pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

@@ -2,6 +2,7 @@
 //! It does not know anything but the public functions.
 
 mod errors;
+mod errors_between_files;
 mod resolving;
 mod schema;
 mod snapshots;

@@ -19,6 +19,9 @@ const FILES: &[(&str, &str)] = &[
     ("tools/", ""),
 ];
 
+/// Something that happens to a workspace.
+type Change = fn(&Path);
+
 /// A workspace whose files count as old, kept in a snapshot.
 fn kept() -> (TempDir, Workspace) {
     let root = tree(FILES);
@@ -55,28 +58,28 @@ fn files_that_do_not_matter_may_change() {
 
 #[test]
 fn every_change_that_matters_is_seen() {
-    let changes: &[(&str, fn(&Path))] = &[
+    let changes: &[(&str, Change)] = &[
         ("root edited", |root| {
-            write(root, &[("larder.toml", "[tasks.t]\ncommand = \"y\"")])
+            write(root, &[("larder.toml", "[tasks.t]\ncommand = \"y\"")]);
         }),
         ("project edited", |root| {
-            write(root, &[("packages/a/larder.toml", "#")])
+            write(root, &[("packages/a/larder.toml", "#")]);
         }),
         ("file added", |root| {
-            write(root, &[("packages/b/larder.toml", "")])
+            write(root, &[("packages/b/larder.toml", "")]);
         }),
         ("file added in a named folder", |root| {
-            write(root, &[("tools/larder.toml", "")])
+            write(root, &[("tools/larder.toml", "")]);
         }),
         ("file removed", |root| {
-            fs::remove_file(root.join("packages/a/larder.toml")).unwrap()
+            fs::remove_file(root.join("packages/a/larder.toml")).unwrap();
         }),
         ("project added", |root| write(root, &[("packages/c/", "")])),
         ("project removed", |root| {
-            fs::remove_dir(root.join("packages/b")).unwrap()
+            fs::remove_dir(root.join("packages/b")).unwrap();
         }),
         ("named folder removed", |root| {
-            fs::remove_dir(root.join("tools")).unwrap()
+            fs::remove_dir(root.join("tools")).unwrap();
         }),
         ("folder became a file", |root| {
             fs::remove_dir(root.join("tools")).unwrap();
