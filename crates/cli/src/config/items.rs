@@ -149,6 +149,13 @@ pub(super) fn input(item: &S<InputValue>, cx: &mut Cx) -> Option<InputItem> {
                 absolute(path.at, cx);
                 return None;
             }
+            if path.value.starts_with('$') {
+                cx.report(
+                    Report::new(path.at, "`$` in a git folder", "")
+                        .help("write the path as seen from the project, as in \"../schema\""),
+                );
+                return None;
+            }
             Some(InputItem::Git(path.value.clone()))
         }
         InputValue::Glob(text) if text == "$DEFAULT$" => Some(InputItem::Default),

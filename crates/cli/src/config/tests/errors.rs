@@ -326,6 +326,24 @@ error: unknown name `$DEFUALT$`
 }
 
 #[test]
+fn a_git_folder_from_the_root() {
+    let text = r#"
+[tasks.build]
+command = "x"
+inputs = [{ git = "$ROOT$/schema" }]
+"#;
+    assert_snapshot!(refused(&[("larder.toml", text)]), @r##"
+error: `$` in a git folder
+ --> larder.toml:4:19
+  |
+4 | inputs = [{ git = "$ROOT$/schema" }]
+  |                   ^^^^^^^^^^^^^^^
+  |
+  = help: write the path as seen from the project, as in "../schema"
+"##);
+}
+
+#[test]
 fn an_assignment_instead_of_a_variable() {
     let text = r#"
 [tasks.build]

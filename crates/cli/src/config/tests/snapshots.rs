@@ -12,7 +12,18 @@ use super::{tree, write};
 const FILES: &[(&str, &str)] = &[
     (
         "larder.toml",
-        "[workspace]\nprojects = [\"packages/*\", \"tools\"]\n[tasks.t]\ncommand = \"x\"\n",
+        r#"
+[workspace]
+projects = ["packages/*", "tools"]
+[cache]
+max-size = "1GB"
+[tasks]
+t = { command = "x", inputs = ["$DEFAULT$", "!x", { git = "../s" }], after = ["u"] }
+u = { command = ["a", "b"], outputs = ["o/**"], output-logs = "none", timeout = "1m" }
+g = { depends-on = [{ task = "t", transitive = false }, "u"] }
+[hooks]
+after-all = ["tools#u"]
+"#,
     ),
     ("packages/a/larder.toml", ""),
     ("packages/b/", ""),
