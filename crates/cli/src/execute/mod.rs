@@ -3,8 +3,12 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod cancel;
+pub mod concurrency;
+pub mod environment;
 pub mod exit;
+pub mod log;
 pub mod process;
+pub mod scripted;
 
 use std::ffi::OsString;
 use std::io;
@@ -12,7 +16,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use cancel::{Cancel, Urgency, install_signal_handlers};
+pub use environment::{Env, Mode, environment, failure_hint};
 pub use exit::Exit;
+pub use log::Log;
 pub use process::{ProcessExecutor, SpawnError};
 
 /// Where a piece of output came from.

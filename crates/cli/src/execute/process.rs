@@ -113,7 +113,7 @@ impl SpawnError {
         error.get_ref()?.downcast_ref()
     }
 
-    fn new(cause: io::Error, program: &std::ffi::OsStr, spec: &Spec) -> io::Error {
+    fn wrap(cause: io::Error, program: &std::ffi::OsStr, spec: &Spec) -> io::Error {
         let kind = cause.kind();
         let name = program.to_string_lossy().into_owned();
         let cwd = spec.cwd.clone();
@@ -385,7 +385,7 @@ fn spawn(spec: &Spec) -> io::Result<Child> {
                 tries += 1;
                 thread::sleep(Duration::from_millis(1 << tries));
             }
-            answer => return answer.map_err(|error| SpawnError::new(error, program, spec)),
+            answer => return answer.map_err(|error| SpawnError::wrap(error, program, spec)),
         }
     }
 }

@@ -116,7 +116,7 @@ fn extra_arguments_reach_the_command_as_they_are() {
         "new\nline",
         "\\",
     ];
-    let wanted: String = odd.iter().map(|arg| format!("[{arg}]")).collect();
+    let wanted = format!("[{}]", odd.join("]["));
     let mut shell = spec(dir.path(), "printf '[%s]'\n");
     shell.extra_args = odd.iter().map(ToString::to_string).collect();
     assert_eq!(run(&shell).1, wanted.clone().into_bytes());
