@@ -7,6 +7,7 @@ pub mod concurrency;
 pub mod environment;
 pub mod exit;
 pub mod log;
+pub mod mux;
 pub mod process;
 pub mod scripted;
 
@@ -19,6 +20,7 @@ pub use cancel::{Cancel, Urgency, install_signal_handlers};
 pub use environment::{Env, Mode, environment, failure_hint};
 pub use exit::Exit;
 pub use log::Log;
+pub use mux::{Lane, Mux, Order, Outcome, OutputLogs, Sinks};
 pub use process::{ProcessExecutor, SpawnError};
 
 /// Where a piece of output came from.
