@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
 
 /// Variables that every command sees in strict mode. A `*` stands for any text.
 pub const BASE: &[&str] = &[
@@ -327,7 +328,8 @@ fn shown(name: &[u8]) -> String {
     for chunk in name.utf8_chunks() {
         text.push_str(&chunk.valid().replace('\\', r"\\"));
         for byte in chunk.invalid() {
-            text.push_str(&format!(r"\x{byte:02x}"));
+            // Writing to a string cannot fail.
+            let _ = write!(text, r"\x{byte:02x}");
         }
     }
     text
