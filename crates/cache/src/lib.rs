@@ -4,29 +4,38 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod build;
 mod clean;
+pub mod contract;
 mod disk;
 mod entry;
 mod error;
+mod faulty;
 pub mod format;
 mod id;
+mod layered;
 mod manifest;
 mod memory;
 mod pack;
+mod prune;
 mod restore;
 mod scan;
 mod store;
 mod tree;
 mod unpack;
 
+pub use build::{Build, BuildError, Outputs, get_or_build};
 pub use clean::{Clean, Cleaned, clean};
 pub use disk::DiskStore;
 pub use entry::{Entry, Provenance};
 pub use error::{Error, Refusal, Result, Why};
+pub use faulty::Faulty;
 pub use id::{ArtifactId, Key, ParseHexError};
+pub use layered::{Layer, Layered, Warning};
 pub use manifest::{Difference, EMPTY_DIR, Kind, Manifest, Row, diff, digest};
 pub use memory::MemoryStore;
 pub use pack::{Artifact, PackOptions, Packed, pack};
+pub use prune::{Limits, Prune, Pruned, Status, TaskSize, Verified};
 pub use restore::{RestoreOptions, Restored, restore};
 pub use scan::{Mismatch, matches};
 pub use store::{Put, PutOutcome, Source, Store};

@@ -144,6 +144,22 @@ impl Dir {
         Ok(fs::read_dir(self.at(name)?)?.next().is_none())
     }
 
+    pub(crate) fn names(&self) -> io::Result<Vec<Vec<u8>>> {
+        let mut names = Vec::new();
+        for item in fs::read_dir(&self.path)? {
+            match item?.file_name().into_string() {
+                Ok(name) => names.push(name.into_bytes()),
+                Err(_) => {
+                    return Err(io::Error::new(
+                        io::ErrorKind::InvalidInput,
+                        "the name is not UTF-8",
+                    ));
+                }
+            }
+        }
+        Ok(names)
+    }
+
     /// Only files carry the instant here; links and folders keep their own.
     pub(crate) fn touch(&self, _name: &[u8], _time: SystemTime) -> io::Result<()> {
         Ok(())

@@ -176,6 +176,18 @@ impl Dir {
         Ok(true)
     }
 
+    /// The names in this folder.
+    pub(crate) fn names(&self) -> io::Result<Vec<Vec<u8>>> {
+        let mut names = Vec::new();
+        for item in fs::Dir::read_from(&self.fd)? {
+            let name = item?.file_name().to_bytes().to_vec();
+            if name != b"." && name != b".." {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
     /// Sets the modification time of `name` itself, be it a link.
     pub(crate) fn touch(&self, name: &[u8], time: SystemTime) -> io::Result<()> {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
