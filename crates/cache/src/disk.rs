@@ -1,5 +1,5 @@
 //! The store in a local folder, shared by processes and workspaces.
-//! Knows nothing of what a task is; upkeep of the folder is in [crate::DiskStore].
+//! Knows nothing of what a task is; upkeep of the folder is in [`crate::Prune`].
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
@@ -15,7 +15,7 @@ use crate::{ArtifactId, Entry, Error, Key, Put, PutOutcome, Result, Source, Stor
 ///
 /// Everything appears by one atomic rename or link, the artifact before its entry. Files that cannot be
 /// trusted are moved to the folder `quarantine` and count as absent. As long as the value lives it holds a
-/// lease, so that no prune of another process takes what was used since (see [crate::DiskStore]).
+/// lease, so that no prune of another process takes what was used since (see [`crate::Prune`]).
 #[derive(Debug)]
 pub struct DiskStore {
     dir: PathBuf,

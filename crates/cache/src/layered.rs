@@ -126,10 +126,10 @@ impl Store for Layered {
     /// Puts into every writable layer; the nearest that answers decides the outcome.
     ///
     /// # Errors
-    /// When no layer could store it although one should have: the last layer's error.
+    /// When no layer could store it although one should have: the nearest layer's error.
     fn put(&self, key: &Key, entry: &Entry, how: Put) -> Result<PutOutcome> {
         let mut outcome = None;
-        let mut failure = None;
+        let mut failure: Option<Error> = None;
         for layer in self.writable() {
             match layer.store.put(key, entry, how) {
                 Ok(done) => {
@@ -139,8 +139,11 @@ impl Store for Layered {
                     }
                 }
                 Err(error) => {
-                    self.warn(layer, "put", &error);
-                    failure = Some(error);
+                    // A miss is the caller's doing, or was told when the artifact could not be saved.
+                    if !error.is_miss() {
+                        self.warn(layer, "put", &error);
+                    }
+                    failure.get_or_insert(error);
                 }
             }
         }
@@ -164,7 +167,7 @@ impl Store for Layered {
     /// Saves into every writable layer. A stream goes to the nearest, the others read it from there.
     ///
     /// # Errors
-    /// When no layer could keep it although one should have: the last layer's error.
+    /// When no layer could keep it although one should have: the nearest layer's error.
     fn save(&self, id: &ArtifactId, source: Source<'_>) -> Result<()> {
         let mut stream = match source {
             Source::File(path) => {
@@ -203,13 +206,15 @@ impl Store for Layered {
 impl Layered {
     fn save_each<'a>(&'a self, mut save: impl FnMut(&'a Layer) -> Result<()>) -> Result<()> {
         let mut kept = false;
-        let mut failure = None;
+        let mut failure: Option<Error> = None;
         for layer in self.writable() {
             match save(layer) {
                 Ok(()) => kept = true,
                 Err(error) => {
-                    self.warn(layer, "save", &error);
-                    failure = Some(error);
+                    if !error.is_miss() {
+                        self.warn(layer, "save", &error);
+                    }
+                    failure.get_or_insert(error);
                 }
             }
         }

@@ -3,6 +3,8 @@
 //!
 #![doc = include_str!("../README.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
+// Short plain words (`tree`, `temp`, `row`, `rows`) are alike; longer ones would not read better.
+#![allow(clippy::similar_names)]
 
 mod build;
 mod clean;

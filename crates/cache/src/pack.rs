@@ -101,7 +101,7 @@ pub fn pack(root: &Path, paths: &[Vec<u8>], options: &PackOptions, tmp: &Path) -
     let total: u64 = items.iter().map(Item::size).sum();
     let (sender, receiver) = sync_channel(1);
     let (manifest, done) = std::thread::scope(|scope| {
-        let encoder = scope.spawn(|| encode(&tree, receiver, temp.as_file(), total, options));
+        let encoder = scope.spawn(|| encode(&tree, receiver, temp.as_file(), total, *options));
         let read = read_all(&tree, items, |piece| sender.send(piece).is_ok());
         drop(sender);
         let encoded = encoder
@@ -234,7 +234,7 @@ fn encode(
     pieces: Receiver<Piece>,
     file: &File,
     total: u64,
-    options: &PackOptions,
+    options: PackOptions,
 ) -> Result<(Manifest, ([u8; 32], u64))> {
     let here = tree.display(b"");
     let failed = |result: io::Result<()>| result.context("pack", &here);

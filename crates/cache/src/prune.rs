@@ -107,7 +107,7 @@ pub trait Prune {
 }
 
 /// Temporary files, stale leases and quarantined files are kept so long.
-const LEFTOVERS: Duration = Duration::from_secs(24 * 60 * 60);
+const LEFTOVERS: Duration = Duration::from_hours(24);
 
 /// Two clocks stamp files: the process's and the file system's coarser one.
 const SLACK: Duration = Duration::from_secs(2);

@@ -231,9 +231,8 @@ fn apply(
     }
     for (row, step) in rows.iter().zip(steps) {
         match step {
-            Step::Rescue => make_way(tree, &row.path, options, done)?,
             // Only a file can be written over.
-            Step::Overwrite(None) => make_way(tree, &row.path, options, done)?,
+            Step::Rescue | Step::Overwrite(None) => make_way(tree, &row.path, options, done)?,
             Step::Overwrite(Some(_)) if row.kind != Kind::File => {
                 make_way(tree, &row.path, options, done)?;
             }
@@ -328,15 +327,23 @@ fn delete_strays(
     options: &RestoreOptions<'_>,
     done: &mut Restored,
 ) -> Result<()> {
-    let named = |path: &[u8]| rows.binary_search_by(|row| (*row.path).cmp(path)).is_ok();
+    let named = |path: &[u8]| {
+        // The path itself, or a folder above a row.
+        let below = [path, b"/"].concat();
+        let at = rows.partition_point(|row| row.path < below);
+        rows.binary_search_by(|row| (*row.path).cmp(path)).is_ok()
+            || rows.get(at).is_some_and(|row| row.path.starts_with(&below))
+    };
     let strays: Vec<_> = options
         .owned
         .iter()
         .filter(|(path, _)| !named(path))
         .collect();
+    // A folder that the manifest names stays, even when its last stray goes.
+    let allowed = |path: &[u8]| (options.allowed)(path) && !named(path);
     let clean = Clean {
         owned: options.owned,
-        allowed: options.allowed,
+        allowed: &allowed,
         rescue: options.rescue,
     };
     let mut cleaned = Cleaned::default();
@@ -367,23 +374,21 @@ fn write(
             dir.link(text, name)?;
             dir.touch(name, now)
         }
-        (Kind::File, Some(body)) => match step {
-            Step::Overwrite(Some(stat)) => {
+        (Kind::File, Some(body)) => {
+            if let Step::Overwrite(Some(stat)) = step {
                 if !may_write_in_place(row, stat) || !write_in_place(dir, name, row, body, now)? {
                     replace(dir, name, row, body, now)?;
                 }
-                Ok(())
+                return Ok(());
             }
-            _ => {
-                let made = dir.create(name)?;
-                let filled = fill(&made, row, body, now);
-                if filled.is_err() {
-                    // Half a file is worse than none.
-                    let _ = dir.remove_file(name);
-                }
-                filled
+            let made = dir.create(name)?;
+            let filled = fill(&made, row, body, now);
+            if filled.is_err() {
+                // Half a file is worse than none.
+                let _ = dir.remove_file(name);
             }
-        },
+            filled
+        }
         _ => Err(io::Error::other("the artifact gave no body for this path")),
     }
 }

@@ -90,7 +90,7 @@ pub(crate) fn compare(tree: &Tree, row: &Row) -> Result<(Compared, Option<crate:
 /// Whether a path still is what a task left there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Held {
-    /// Nothing is there (or only something in place of its parent folder).
+    /// Nothing is there, or a folder instead of a file, or something in place of its parent folder.
     Gone,
     /// The very content.
     Intact,
@@ -107,7 +107,9 @@ pub(crate) fn held(tree: &Tree, path: &[u8], digest: &[u8; 32]) -> Result<Held> 
             hash(&mut file).context("read", tree.display(path))?.0 == *digest
         }
         Look::Link(text) => blake3::hash(&text).as_bytes() == digest,
-        Look::Dir(_) => *digest == EMPTY_DIR,
+        // A folder where the task had a file is somebody else's; the file is gone.
+        Look::Dir(_) if *digest != EMPTY_DIR => return Ok(Held::Gone),
+        Look::Dir(_) => true,
         Look::Other => false,
     };
     Ok(if intact { Held::Intact } else { Held::Altered })

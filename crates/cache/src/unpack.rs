@@ -4,6 +4,7 @@
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use tempfile::TempDir;
 
 use crate::error::Context;
@@ -74,6 +75,7 @@ fn members(
     let mut stage = None;
     let mut bodies = Vec::with_capacity(rows.len());
     let mut held = 0;
+    let mut buffer = vec![0; 64 * 1024];
     {
         let mut entries = archive.entries().map_err(|error| garbage(&error))?;
         for (row, wanted) in rows.iter().zip(wanted) {
@@ -93,7 +95,8 @@ fn members(
                 Kind::File if *wanted && fits => {
                     held += row.size;
                     let mut content = Vec::with_capacity(usize::try_from(row.size).unwrap_or(0));
-                    content_of(&mut entry, row, &mut content, None)?;
+                    let read = entry.read_to_end(&mut content);
+                    read.map_err(|error| garbage(&error))?;
                     Some(Body::Memory(content))
                 }
                 Kind::File if *wanted => {
@@ -103,11 +106,11 @@ fn members(
                     };
                     let path = folder.path().join(bodies.len().to_string());
                     let mut file = std::fs::File::create(&path).context("stage in", &path)?;
-                    content_of(&mut entry, row, &mut file, Some(&path))?;
+                    content_of(&mut entry, row, &mut buffer, &mut file, Some(&path))?;
                     Some(Body::Staged(path))
                 }
                 Kind::File => {
-                    content_of(&mut entry, row, &mut io::sink(), None)?;
+                    content_of(&mut entry, row, &mut buffer, &mut io::sink(), None)?;
                     None
                 }
             };
@@ -118,9 +121,17 @@ fn members(
             return Err(Error::refused(b"", Why::Member("one too many")));
         }
     }
+    rows.par_iter().zip(&bodies).try_for_each(|(row, body)| {
+        let right = match body {
+            Some(Body::Memory(content)) if row.kind == Kind::File => {
+                content.len() as u64 == row.size && blake3::hash(content) == row.digest
+            }
+            _ => true,
+        };
+        check(row, right, "content")
+    })?;
     // The rest must be padding; reading it to the end makes zstd check its own checksum.
     let mut rest = archive.into_inner();
-    let mut buffer = [0; 4096];
     loop {
         let read = rest.read(&mut buffer).map_err(|error| garbage(&error))?;
         if read == 0 {
@@ -177,14 +188,14 @@ fn head(entry: &tar::Entry<'_, impl Read>, row: &Row) -> Result<Vec<u8>> {
 fn content_of(
     entry: &mut impl Read,
     row: &Row,
+    buffer: &mut [u8],
     out: &mut dyn Write,
     staged: Option<&Path>,
 ) -> Result<()> {
     let mut hasher = blake3::Hasher::new();
-    let mut buffer = [0; 64 * 1024];
     let mut length = 0;
     loop {
-        let read = entry.read(&mut buffer).map_err(|error| garbage(&error))?;
+        let read = entry.read(buffer).map_err(|error| garbage(&error))?;
         if read == 0 {
             break;
         }

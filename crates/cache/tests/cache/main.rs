@@ -3,5 +3,12 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
+mod build;
+mod corruption;
+mod hostile;
+mod ownership;
+mod property;
 mod roundtrip;
 mod sandbox;
+mod stores;
+mod upkeep;

@@ -1,0 +1,119 @@
+//! Every store keeps the contract; layers degrade; write-once names the files.
+//! Knows nothing of packing.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use larder_cache::*;
+
+use crate::sandbox::*;
+
+fn layer(name: &str, store: impl Store + 'static) -> Layer {
+    Layer {
+        name: name.to_owned(),
+        store: Box::new(store),
+        read: true,
+        write: true,
+    }
+}
+
+#[test]
+fn every_store_keeps_the_contract() {
+    contract::check(&MemoryStore::new());
+    contract::check(&Faulty::nth(MemoryStore::new(), 0));
+    let folder = tempfile::tempdir().unwrap();
+    contract::check(&DiskStore::open(folder.path()).unwrap());
+    let far = DiskStore::open(folder.path().join("far")).unwrap();
+    let layers = vec![layer("near", MemoryStore::new()), layer("far", far)];
+    contract::check(&Layered::new(layers));
+}
+
+#[test]
+fn a_layered_store_whose_far_layer_is_down_keeps_the_contract() {
+    let down = Faulty::from_nth(MemoryStore::new(), 1);
+    let layered = Layered::new(vec![layer("near", MemoryStore::new()), layer("far", down)]);
+    contract::check(&layered);
+    let warnings = layered.take_warnings();
+    assert!(!warnings.is_empty());
+    assert!(warnings.iter().all(|warning| warning.layer == "far"));
+}
+
+#[test]
+fn a_hit_further_away_is_brought_nearer() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a", "content");
+    let entry = sandbox.entry(&["a"]);
+    let key = Key([1; 32]);
+    sandbox.store.put(&key, &entry, Put::First).unwrap();
+    let near = Arc::new(MemoryStore::new());
+    let far = DiskStore::open(sandbox.dir.path().join("store")).unwrap();
+    let layered = Layered::new(vec![layer("near", near.clone()), layer("far", far)]);
+    assert_eq!(layered.get(&key).unwrap().as_ref(), Some(&entry));
+    assert_eq!(near.get(&key).unwrap(), Some(entry.clone()));
+    let mut bytes = Vec::new();
+    let id = entry.artifact.unwrap();
+    near.open(&id)
+        .unwrap()
+        .unwrap()
+        .read_to_end(&mut bytes)
+        .unwrap();
+    assert_eq!(blake3::hash(&bytes), id.0);
+    assert!(layered.take_warnings().is_empty());
+}
+
+#[test]
+fn a_corrupt_artifact_further_away_is_a_miss_with_a_warning() {
+    let far = Arc::new(MemoryStore::new());
+    let bytes = b"artifact";
+    let id = ArtifactId(*blake3::hash(bytes).as_bytes());
+    far.save(&id, Source::Reader(&mut &bytes[..])).unwrap();
+    let key = Key([1; 32]);
+    far.put(&key, &entry_of(Vec::new(), Some(id)), Put::First)
+        .unwrap();
+    far.corrupt(&id, b"Artifact".to_vec());
+    let layered = Layered::new(vec![layer("near", MemoryStore::new()), layer("far", far)]);
+    assert_eq!(layered.get(&key).unwrap(), None);
+    assert_eq!(layered.take_warnings().len(), 1);
+}
+
+#[test]
+fn any_single_failure_of_the_near_layer_leaves_the_answer_right() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a", "content");
+    let entry = sandbox.entry(&["a"]);
+    let key = Key([1; 32]);
+    sandbox.store.put(&key, &entry, Put::First).unwrap();
+    for nth in 1..6 {
+        let near = Faulty::nth(MemoryStore::new(), nth);
+        let far = DiskStore::open(sandbox.dir.path().join("store")).unwrap();
+        let layered = Layered::new(vec![layer("near", near), layer("far", far)]);
+        assert_eq!(layered.get(&key).unwrap().as_ref(), Some(&entry));
+        assert!(layered.open(&entry.artifact.unwrap()).unwrap().is_some());
+    }
+}
+
+#[test]
+fn a_different_second_result_is_kept_out_and_named() {
+    let sandbox = Sandbox::new();
+    sandbox.write("same", "1");
+    sandbox.write("time", "10:00");
+    let first = sandbox.entry(&["same", "time"]);
+    sandbox.write("time", "10:01");
+    sandbox.write("more", "");
+    let second = sandbox.entry(&["more", "same", "time"]);
+    let key = Key([1; 32]);
+    sandbox.store.put(&key, &first, Put::First).unwrap();
+    let outcome = sandbox.store.put(&key, &second, Put::First).unwrap();
+    let PutOutcome::Different(kept) = outcome else {
+        panic!("{outcome:?}");
+    };
+    let named = diff(&kept.manifest, &second.manifest);
+    assert_eq!(
+        named,
+        [
+            Difference::OnlySecond(b"more".to_vec()),
+            Difference::Changed(b"time".to_vec())
+        ]
+    );
+    assert_eq!(sandbox.store.get(&key).unwrap(), Some(first));
+}
