@@ -117,3 +117,37 @@ fn a_different_second_result_is_kept_out_and_named() {
     );
     assert_eq!(sandbox.store.get(&key).unwrap(), Some(first));
 }
+
+#[test]
+fn of_many_first_results_at_once_one_is_stored_and_all_others_see_it() {
+    let sandbox = Sandbox::new();
+    let entries: Vec<Entry> = (0..8)
+        .map(|number| {
+            sandbox.write("a", &number.to_string());
+            sandbox.entry(&["a"])
+        })
+        .collect();
+    let key = Key([1; 32]);
+    let outcomes: Vec<PutOutcome> = std::thread::scope(|scope| {
+        let put = |entry| {
+            let store = DiskStore::open(sandbox.dir.path().join("store")).unwrap();
+            store.put(&key, entry, Put::First).unwrap()
+        };
+        let threads: Vec<_> = entries
+            .iter()
+            .map(|entry| scope.spawn(move || put(entry)))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    let stored = sandbox.store.get(&key).unwrap().unwrap();
+    for (entry, outcome) in entries.iter().zip(outcomes) {
+        if *entry == stored {
+            assert_eq!(outcome, PutOutcome::Stored);
+        } else {
+            assert_eq!(outcome, PutOutcome::Different(Box::new(stored.clone())));
+        }
+    }
+}
