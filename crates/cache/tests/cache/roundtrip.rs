@@ -63,7 +63,7 @@ fn large_files_are_streamed_staged_and_do_not_depend_on_the_number_of_workers() 
     fs::write(sandbox.at("b"), noise(3 << 20)).unwrap();
     fs::write(sandbox.at("c"), vec![7; (2 << 20) + 3]).unwrap();
     sandbox.write("d", "small too");
-    let paths: Vec<Vec<u8>> = ["d", "c", "b", "a"].map(|path| path.into()).to_vec();
+    let paths: Vec<Vec<u8>> = ["d", "c", "b", "a"].map(Into::into).to_vec();
     let tmp = sandbox.store.tmp();
     let packed = |threads| {
         let options = PackOptions { level: 3, threads };
