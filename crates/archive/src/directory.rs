@@ -14,7 +14,7 @@ use crate::name::Name;
 /// Files of unfinished puts begin so; no [`Name`] does.
 const TEMPORARY: &str = ".put-";
 /// A temporary file older than this belongs to a process that died.
-const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
+const ABANDONED: Duration = Duration::from_hours(24);
 
 /// What a successful `put` survives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
