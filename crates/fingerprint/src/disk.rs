@@ -1,0 +1,84 @@
+//! `DiskFiles`: the real disk behind the `Files` seam.
+//! Knows nothing of ignore rules, memos or keys.
+
+use std::io;
+use std::path::Path;
+
+use crate::files::{Files, Hashed, Listed, Stat};
+
+#[cfg_attr(unix, path = "disk/unix.rs")]
+#[cfg_attr(not(unix), path = "disk/portable.rs")]
+mod system;
+
+/// The files under a root folder on disk. An absolute path is taken as it is.
+#[derive(Debug)]
+pub struct DiskFiles {
+    root: system::Root,
+}
+
+impl DiskFiles {
+    /// The files under `root`, which must exist; it is held open where the system allows.
+    ///
+    /// # Errors
+    /// When `root` is missing or no folder.
+    pub fn open(root: &Path) -> io::Result<Self> {
+        Ok(Self {
+            root: system::Root::open(root)?,
+        })
+    }
+}
+
+impl Files for DiskFiles {
+    fn stat_all(
+        &self,
+        folder: &[u8],
+        names: &[&[u8]],
+        follow: bool,
+        found: &mut dyn FnMut(usize, io::Result<Option<Stat>>),
+    ) {
+        self.root.stat_all(folder, names, follow, found);
+    }
+
+    fn list(&self, folder: &[u8]) -> io::Result<Option<Listed>> {
+        self.root.list(folder)
+    }
+
+    fn link(&self, path: &[u8]) -> io::Result<Vec<u8>> {
+        self.root.link(path)
+    }
+
+    fn hash(&self, path: &[u8], follow: bool, buffer: &mut [u8]) -> io::Result<Hashed> {
+        self.root.hash(path, follow, buffer)
+    }
+
+    fn read(&self, path: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        self.root.read(path)
+    }
+}
+
+/// Wall clock, nanoseconds since 1970.
+fn now_ns() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |d| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// Digests what `read` yields; the number of bytes comes with it.
+fn digest_of(
+    mut read: impl FnMut(&mut [u8]) -> io::Result<usize>,
+    buffer: &mut [u8],
+) -> io::Result<(crate::Digest, u64)> {
+    let mut hasher = blake3::Hasher::new();
+    let mut total = 0;
+    loop {
+        match read(buffer) {
+            Ok(0) => break,
+            Ok(count) => {
+                hasher.update(&buffer[..count]);
+                total += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((crate::Digest(*hasher.finalize().as_bytes()), total))
+}
