@@ -1,7 +1,13 @@
+//! Which files a task reads, their digests, the key, and what changed in it.
+//! Knows nothing of caches, graphs, processes or how anything is worded.
+//!
 #![doc = include_str!("../README.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod change;
+mod describe;
 mod digest;
+mod discovered;
 mod disk;
 mod files;
 mod format;
@@ -13,7 +19,13 @@ mod memory;
 mod scan;
 mod scanner;
 
+pub use change::{Change, FileChange, How, Setting, diff};
+pub use describe::{
+    Command, Description, Explanation, Hash, KEY_SCHEMA, Part, Write, bound_key, describe, explain,
+    key,
+};
 pub use digest::{Digest, DigestError, FileFingerprint};
+pub use discovered::{candidate_keys, discovered_key};
 pub use disk::DiskFiles;
 pub use files::{Files, Hashed, Kind, Listed, Moment, Stat, stat};
 pub use globs::{GlobError, Globs};
