@@ -4,6 +4,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod apply;
 mod change;
 mod describe;
 mod digest;
@@ -11,6 +12,8 @@ mod discovered;
 mod disk;
 mod files;
 mod format;
+#[cfg(feature = "git")]
+pub mod git;
 mod globs;
 mod ignores;
 mod manifest;
@@ -19,6 +22,7 @@ mod memory;
 mod scan;
 mod scanner;
 
+pub use apply::ChangeSet;
 pub use change::{Change, FileChange, How, Setting, diff};
 pub use describe::{
     Command, Description, Explanation, Hash, KEY_SCHEMA, Part, Write, bound_key, describe, explain,

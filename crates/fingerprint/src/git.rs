@@ -1,0 +1,275 @@
+//! What git knows: the files it tracks, and the digest of a folder as a git input.
+//! Knows nothing of keys; talks to no remote and runs no program.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use git2::{Repository, Status, StatusOptions};
+
+use crate::Digest;
+use crate::files::within;
+use crate::manifest::{Row, manifest_digest};
+use crate::scanner::{Ignore, ReadError, ScanError, Scanner, Tracked};
+
+/// Why a git input has no digest.
+#[derive(Debug, thiserror::Error)]
+pub enum GitError {
+    /// Git's own data could not be read.
+    #[error("cannot read the git repository of `{}`", folder.display())]
+    Git {
+        /// The folder that was asked for.
+        folder: PathBuf,
+        /// Why.
+        source: git2::Error,
+    },
+    /// The folder could not be opened.
+    #[error("cannot open `{}`", folder.display())]
+    Open {
+        /// The folder that was asked for.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The folder could not be walked.
+    #[error(transparent)]
+    Scan(#[from] ScanError),
+    /// A file could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+/// The files git tracks below `root`, for [`Scanner::with_tracked`]; `None` where there is no repository or no
+/// index. Neither repository nor index is read here.
+pub fn tracked(root: &Path) -> Option<Tracked> {
+    let root = root.canonicalize().ok()?;
+    let git = root
+        .ancestors()
+        .map(|folder| folder.join(".git"))
+        .find(|git| git.exists())?;
+    let index = git_folder(&git)?.join("index");
+    if !index.exists() {
+        return None;
+    }
+    let path = bytes_of(&index)?;
+    let read = move || tracked_paths(&root).map_err(io::Error::other);
+    Some(Tracked {
+        index: path,
+        read: Box::new(read),
+    })
+}
+
+/// The digest of a folder as git and the disk have it: the tree at HEAD, and the content of every file that may
+/// differ from it, untracked ones included. Files that git is told to assume unchanged or to skip, and files that
+/// pass through filters or line-end conversion, are compared by content. Outside a repository, a plain walk.
+///
+/// # Errors
+/// When the repository or a file cannot be read.
+pub fn git_input(folder: &Path) -> Result<Digest, GitError> {
+    let opened = |source| GitError::Open {
+        folder: folder.to_owned(),
+        source,
+    };
+    let failed = |source| GitError::Git {
+        folder: folder.to_owned(),
+        source,
+    };
+    let real = folder.canonicalize().map_err(opened)?;
+    let files = std::sync::Arc::new(crate::DiskFiles::open(&real).map_err(opened)?);
+    let scanner = Scanner::new(files, crate::Memo::empty([0; 32]));
+    let repository = match Repository::discover(&real) {
+        Ok(repository) => repository,
+        Err(error) if error.code() == git2::ErrorCode::NotFound => return walked(&scanner),
+        Err(error) => return Err(failed(error)),
+    };
+    let Some(prefix) = inside(&repository, &real) else {
+        return walked(&scanner);
+    };
+    let tree = tree_at_head(&repository, &prefix).map_err(failed)?;
+    let differing = differing(&repository, &prefix).map_err(failed)?;
+    let mut rows = Vec::new();
+    for path in differing {
+        let path = path
+            .get(
+                if prefix.is_empty() {
+                    0
+                } else {
+                    prefix.len() + 1
+                }..,
+            )
+            .unwrap_or(b"");
+        row_of(&scanner, path, &mut rows)?;
+    }
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"git 1");
+    match tree {
+        Some(tree) => hasher.update(&[1]).update(tree.as_bytes()),
+        None => hasher.update(&[0]),
+    };
+    hasher.update(&manifest_digest(&rows).0);
+    Ok(Digest(*hasher.finalize().as_bytes()))
+}
+
+fn walked(scanner: &Scanner) -> Result<Digest, GitError> {
+    let scan = scanner.scan(b"", Ignore::Honour)?;
+    let entries: Vec<_> = scan.iter().collect();
+    let rows = scanner.rows(&entries)?;
+    let rows = manifest_digest(&rows);
+    Ok(Digest(
+        *blake3::Hasher::new()
+            .update(b"walk 1")
+            .update(&rows.0)
+            .finalize()
+            .as_bytes(),
+    ))
+}
+
+/// A differing path as it lies on disk: a file, a link, nothing, or a folder (a nested repository) with all it holds.
+fn row_of(scanner: &Scanner, path: &[u8], rows: &mut Vec<Row>) -> Result<(), GitError> {
+    let path = path.strip_suffix(b"/").unwrap_or(path);
+    let scan = scanner.scan(path, Ignore::Honour)?;
+    if scan.is_empty() {
+        rows.push(Row::absent(path));
+        return Ok(());
+    }
+    let entries: Vec<_> = scan.iter().collect();
+    rows.extend(scanner.rows(&entries)?);
+    Ok(())
+}
+
+/// Paths, relative to the repository, whose content on disk may not be the one at HEAD.
+fn differing(repository: &Repository, prefix: &[u8]) -> Result<BTreeSet<Vec<u8>>, git2::Error> {
+    let mut paths = BTreeSet::new();
+    let mut options = StatusOptions::new();
+    options
+        .include_untracked(true)
+        .recurse_untracked_dirs(true)
+        .include_ignored(false);
+    options.no_refresh(true).disable_pathspec_match(true);
+    if !prefix.is_empty()
+        && let Ok(prefix) = crate::path_of(prefix)
+    {
+        options.pathspec(prefix);
+    }
+    for entry in repository.statuses(Some(&mut options))?.iter() {
+        if entry.status() != Status::CURRENT && entry.status() != Status::IGNORED {
+            paths.insert(entry.path_bytes().to_vec());
+        }
+    }
+    let converts = repository
+        .config()?
+        .get_string("core.autocrlf")
+        .is_ok_and(|value| value != "false");
+    let index = repository.index()?;
+    for entry in index.iter().filter(|entry| within(&entry.path, prefix)) {
+        let assumed = entry.flags & git2::IndexEntryFlag::VALID.bits() != 0;
+        let skipped =
+            entry.flags_extended & git2::IndexEntryExtendedFlag::SKIP_WORKTREE.bits() != 0;
+        // A commit id at this path: what lies in the folder is another repository's.
+        let linked = entry.mode == 0o160_000;
+        if assumed || skipped || linked || converts || filtered(repository, &entry.path)? {
+            paths.insert(entry.path);
+        }
+    }
+    Ok(paths)
+}
+
+/// Whether what is on disk is not, byte for byte, what git stores.
+fn filtered(repository: &Repository, path: &[u8]) -> Result<bool, git2::Error> {
+    let Ok(path) = crate::path_of(path) else {
+        return Ok(true);
+    };
+    if repository
+        .config()?
+        .get_string("core.autocrlf")
+        .is_ok_and(|value| value != "false")
+    {
+        return Ok(true);
+    }
+    for name in [
+        "filter",
+        "text",
+        "eol",
+        "crlf",
+        "ident",
+        "working-tree-encoding",
+    ] {
+        let value = repository.get_attr_bytes(path, name, git2::AttrCheckFlags::FILE_THEN_INDEX)?;
+        let value = git2::AttrValue::from_bytes(value);
+        if !matches!(value, git2::AttrValue::Unspecified | git2::AttrValue::False) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn tree_at_head(repository: &Repository, prefix: &[u8]) -> Result<Option<git2::Oid>, git2::Error> {
+    let head = match repository.head() {
+        Ok(head) => head.peel_to_tree()?,
+        Err(error)
+            if matches!(
+                error.code(),
+                git2::ErrorCode::UnbornBranch | git2::ErrorCode::NotFound
+            ) =>
+        {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    if prefix.is_empty() {
+        return Ok(Some(head.id()));
+    }
+    let Ok(path) = crate::path_of(prefix) else {
+        return Ok(None);
+    };
+    match head.get_path(path) {
+        Ok(entry) => Ok(Some(entry.id())),
+        Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A folder's path within a repository's work tree.
+fn inside(repository: &Repository, folder: &Path) -> Option<Vec<u8>> {
+    let root = repository.workdir()?.canonicalize().ok()?;
+    bytes_of(folder.strip_prefix(root).ok()?)
+}
+
+fn tracked_paths(root: &Path) -> Result<Vec<Vec<u8>>, git2::Error> {
+    let repository = Repository::discover(root)?;
+    let Some(prefix) = inside(&repository, root) else {
+        return Ok(Vec::new());
+    };
+    let skip = if prefix.is_empty() {
+        0
+    } else {
+        prefix.len() + 1
+    };
+    let index = repository.index()?;
+    let entries = index.iter().filter(|entry| within(&entry.path, &prefix));
+    Ok(entries
+        .filter_map(|entry| entry.path.get(skip..).map(<[u8]>::to_vec))
+        .collect())
+}
+
+/// Where git keeps its data: `.git` itself, or the folder that a file of that name points to.
+fn git_folder(git: &Path) -> Option<PathBuf> {
+    if git.is_dir() {
+        return Some(git.to_owned());
+    }
+    let text = std::fs::read_to_string(git).ok()?;
+    Some(git.parent()?.join(text.strip_prefix("gitdir:")?.trim()))
+}
+
+fn bytes_of(path: &Path) -> Option<Vec<u8>> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        Some(path.as_os_str().as_bytes().to_vec())
+    }
+    #[cfg(not(unix))]
+    {
+        path.to_str()
+            .map(|text| text.replace('\\', "/").into_bytes())
+    }
+}
