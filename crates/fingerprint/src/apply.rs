@@ -62,8 +62,8 @@ impl Scanner {
         for path in &changes.deleted {
             forget(&mut found, path, &mut shrunk);
         }
-        let changed: BTreeSet<_> = changes.created.iter().chain(&changes.updated).collect();
-        for path in changed {
+        let touched: BTreeSet<_> = changes.created.iter().chain(&changes.updated).collect();
+        for path in touched {
             if within(path, &scan.under) {
                 self.look(scan, path, &mut found, &mut shrunk)?;
             }

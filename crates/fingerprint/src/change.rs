@@ -123,16 +123,16 @@ pub fn diff(old: &Explanation, new: &Explanation) -> Vec<Change> {
     files(&old.inputs, &new.inputs, false, &mut changes);
     files(&old.global_inputs, &new.global_inputs, true, &mut changes);
     named(&old.dependencies, &new.dependencies, |task, how| {
-        changes.push(Change::Dependency { task, how })
+        changes.push(Change::Dependency { task, how });
     });
     named(&old.git_inputs, &new.git_inputs, |path, how| {
-        changes.push(Change::GitInput { path, how })
+        changes.push(Change::GitInput { path, how });
     });
     named(&old.env, &new.env, |name, how| {
-        changes.push(Change::Variable { name, how })
+        changes.push(Change::Variable { name, how });
     });
     named(&old.tools, &new.tools, |command, how| {
-        changes.push(Change::Tool { command, how })
+        changes.push(Change::Tool { command, how });
     });
     if (&old.commands, &old.arguments) != (&new.commands, &new.arguments) {
         changes.push(Change::Command {
@@ -199,13 +199,13 @@ fn files(old: &[Row], new: &[Row], global: bool, changes: &mut Vec<Change>) {
         match (before, after) {
             (before, after) if before == after => {}
             (before, after) if !there(before) && there(after) => {
-                changes.push(Change::FileAdded(file()))
+                changes.push(Change::FileAdded(file()));
             }
             (before, after) if there(before) && !there(after) => {
-                changes.push(Change::FileRemoved(file()))
+                changes.push(Change::FileRemoved(file()));
             }
             (Some(a), Some(b)) if (a.0, a.2) == (b.0, b.2) => {
-                changes.push(Change::FileMode(file()))
+                changes.push(Change::FileMode(file()));
             }
             (Some(_), Some(_)) => changes.push(Change::FileEdited(file())),
             // Named now, or not any more, and missing all the same.

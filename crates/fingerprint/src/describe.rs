@@ -126,7 +126,9 @@ pub fn describe(description: &Description<'_>, to: &mut dyn Write) {
         .for_each(|(path, digest)| to.part(Part::GitInput(path, *digest)));
     if let Some(outputs) = description.outputs {
         to.part(Part::OutputsDeclared);
-        outputs.iter().for_each(|glob| to.part(Part::Output(glob)));
+        for glob in outputs {
+            to.part(Part::Output(glob));
+        }
     }
     if let Some(platform) = description.platform {
         to.part(Part::Platform(platform));

@@ -261,6 +261,8 @@ fn git_folder(git: &Path) -> Option<PathBuf> {
     Some(git.parent()?.join(text.strip_prefix("gitdir:")?.trim()))
 }
 
+// Always something on Unix, where a name is bytes.
+#[cfg_attr(unix, allow(clippy::unnecessary_wraps))]
 fn bytes_of(path: &Path) -> Option<Vec<u8>> {
     #[cfg(unix)]
     {

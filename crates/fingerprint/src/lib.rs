@@ -40,6 +40,8 @@ pub use scan::{Entry, Scan};
 pub use scanner::{Ignore, ReadError, ScanError, Scanner, Tracked};
 
 /// A path of bytes as the system's own.
+// Always something on Unix, where a name is bytes.
+#[cfg_attr(unix, allow(clippy::unnecessary_wraps))]
 pub(crate) fn path_of(path: &[u8]) -> std::io::Result<&std::path::Path> {
     #[cfg(unix)]
     {

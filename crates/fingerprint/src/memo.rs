@@ -14,6 +14,12 @@ use crate::format::{Builder, Fate, FolderRecord, NameRecord, Tuple, View};
 
 const SHARDS: usize = 16;
 
+/// A stat tuple and the digest that belongs to it.
+type Fact = (Tuple, Digest);
+
+/// Facts of the names in one folder.
+type Facts = BTreeMap<Vec<u8>, Fact>;
+
 /// Facts of earlier runs, mapped from a file, and the new ones of this run above them.
 #[derive(Debug)]
 pub struct Memo {
@@ -22,7 +28,7 @@ pub struct Memo {
     /// Folders listed in this run; `None` for one that is gone.
     listings: RwLock<HashMap<Vec<u8>, Option<Arc<Listing>>>>,
     /// Files digested in this run.
-    facts: [Mutex<HashMap<Vec<u8>, (Tuple, Digest)>>; SHARDS],
+    facts: [Mutex<HashMap<Vec<u8>, Fact>>; SHARDS],
     hasher: RandomState,
     dirty: AtomicBool,
     pub(crate) counters: Counting,
@@ -201,7 +207,7 @@ impl Memo {
     fn merged(&self) -> Builder {
         let view = self.view();
         let listings = self.listings.read().unwrap_or_else(PoisonError::into_inner);
-        let mut fresh: BTreeMap<Vec<u8>, BTreeMap<Vec<u8>, (Tuple, Digest)>> = BTreeMap::new();
+        let mut fresh: BTreeMap<Vec<u8>, Facts> = BTreeMap::new();
         for shard in &self.facts {
             for (path, fact) in &*shard.lock().unwrap_or_else(PoisonError::into_inner) {
                 let (folder, name) = split(path);
@@ -244,6 +250,10 @@ fn vanished(
     listings: &HashMap<Vec<u8>, Option<Arc<Listing>>>,
     gone: &HashSet<&[u8]>,
 ) -> bool {
+    // What lies outside the root is in none of its listings.
+    if path.first() == Some(&b'/') {
+        return false;
+    }
     let mut path = path;
     loop {
         if gone.contains(path) || listings.get(path).is_some_and(Option::is_none) {

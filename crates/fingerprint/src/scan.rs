@@ -107,6 +107,7 @@ impl Scan {
         }
     }
 
+    #[allow(clippy::similar_names)]
     pub(crate) fn push(&mut self, folder: &[u8], name: &[u8], link: &[u8], stat: Stat, hint: u32) {
         let start = self.arena.len();
         self.arena.extend_from_slice(folder);

@@ -126,11 +126,14 @@ impl Root {
         let (digest, bytes) =
             digest_of(|buffer| Ok(rustix::io::read(&file, &mut *buffer)?), buffer)?;
         let after = convert(&rustix::fs::fstat(&file)?);
-        let fine = self.fine(before.dev, file.as_fd());
+        let multigrain = self.fine(before.dev, file.as_fd());
         Ok(Hashed {
             before,
             after,
-            moment: Moment { at_ns, fine },
+            moment: Moment {
+                at_ns,
+                fine: multigrain,
+            },
             digest,
             bytes,
         })
@@ -162,11 +165,11 @@ impl Root {
         {
             return *fine;
         }
-        let fine = multigrain(file);
+        let answer = multigrain(file);
         if let Ok(mut known) = self.fine.write() {
-            known.push((dev, fine));
+            known.push((dev, answer));
         }
-        fine
+        answer
     }
 }
 
