@@ -1,11 +1,13 @@
 //! Manifests: what a task's outputs are, as sorted rows; their digest and their differences.
 //! Knows nothing of disks, archives or stores.
 
+use serde::{Deserialize, Serialize};
+
 /// The digest of an empty folder, in rows and in ownership maps.
 pub const EMPTY_DIR: [u8; 32] = [0; 32];
 
 /// What a path is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Kind {
     /// A regular file.
     File,
@@ -16,7 +18,7 @@ pub enum Kind {
 }
 
 /// One output. Of `mode` only whether any executable bit is set counts for equality: the rest depends on the umask.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Row {
     /// Relative to the root, `/`-separated.
     pub path: Vec<u8>,

@@ -65,7 +65,7 @@ impl Scanner {
         let touched: BTreeSet<_> = changes.created.iter().chain(&changes.updated).collect();
         for path in touched {
             if within(path, &scan.under) {
-                self.look(scan, path, &mut found, &mut shrunk)?;
+                self.look_at(scan, path, &mut found, &mut shrunk)?;
             }
         }
         for folder in shrunk {
@@ -82,7 +82,7 @@ impl Scanner {
         Ok(fresh)
     }
 
-    fn look(
+    fn look_at(
         &self,
         scan: &Scan,
         path: &[u8],

@@ -196,6 +196,43 @@ impl Scanner {
         Ok(scan)
     }
 
+    /// The given paths alone, as a scan: one stat each and no listing. Missing ones are not in it; a folder is, whatever
+    /// it holds.
+    ///
+    /// # Errors
+    /// When one of them cannot be looked at.
+    pub fn look(&self, paths: &[&[u8]]) -> Result<Scan, ScanError> {
+        let mut sorted: Vec<(&[u8], &[u8])> = paths.iter().map(|path| split(path)).collect();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let mut scan = Scan::default();
+        self.count(&self.memo.counters.stat_calls, sorted.len() as u64);
+        for group in sorted.chunk_by(|a, b| a.0 == b.0) {
+            let folder = group[0].0;
+            let names: Vec<&[u8]> = group.iter().map(|(_, name)| *name).collect();
+            let mut failure = None;
+            self.files
+                .stat_all(folder, &names, false, &mut |index, stat| {
+                    let name = names[index];
+                    let failed = |source| ScanError {
+                        path: join(folder, name),
+                        source,
+                    };
+                    match stat {
+                        Ok(None) => {}
+                        Ok(Some(stat)) => match self.link_text(&join(folder, name), &stat) {
+                            Ok(text) => scan.push(folder, name, &text, stat, NO_HINT),
+                            Err(source) => failure = Some(failed(source)),
+                        },
+                        Err(source) => failure = Some(failed(source)),
+                    }
+                });
+            failure.map_or(Ok(()), Err)?;
+        }
+        scan.sort();
+        Ok(scan)
+    }
+
     /// The digest of an entry's content; of a link, of its text and what it leads to; of an empty folder, zeros.
     ///
     /// # Errors

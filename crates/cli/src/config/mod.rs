@@ -99,6 +99,16 @@ pub fn load(root: &Path) -> Result<Workspace, ConfigError> {
     }
 }
 
+/// Reads a size such as `20GB`, in bytes; `None` when it is none.
+pub fn size(text: &str) -> Option<u64> {
+    parse::sum_of_parts(text, syntax::SIZE_UNITS)
+}
+
+/// Reads a duration such as `30d` or `1h30m`, in seconds; `None` when it is none.
+pub fn duration(text: &str) -> Option<u64> {
+    parse::sum_of_parts(text, syntax::AGE_UNITS)
+}
+
 /// The JSON schema of `larder.toml`, of a root and of a project.
 pub fn schema() -> Value {
     let mut generator = SchemaGenerator::default();

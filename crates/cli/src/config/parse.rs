@@ -279,7 +279,8 @@ pub(super) fn quantity(
     value
 }
 
-fn sum_of_parts(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+/// The sum of numbers with units; `None` when the text is anything else, or 0.
+pub(super) fn sum_of_parts(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let mut rest = text.trim();
     let mut sum: Option<u64> = None;
     while !rest.is_empty() {

@@ -309,35 +309,40 @@ macro_rules! quantity {
     };
 }
 
+/// Units of durations, in seconds.
+pub(super) const AGE_UNITS: &[(&str, u64)] = &[
+    ("s", 1),
+    ("m", 60),
+    ("h", 3600),
+    ("d", 86_400),
+    ("w", 604_800),
+];
+/// Units of sizes, in bytes.
+pub(super) const SIZE_UNITS: &[(&str, u64)] = &[
+    ("B", 1),
+    ("KB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+];
+
 quantity!(
     Age,
     "duration",
     "10m",
     "^( *[0-9]+ *[sSmMhHdDwW])+ *$",
-    &[
-        ("s", 1),
-        ("m", 60),
-        ("h", 3600),
-        ("d", 86_400),
-        ("w", 604_800)
-    ]
+    AGE_UNITS
 );
 quantity!(
     Size,
     "size",
     "20GB",
     "^( *[0-9]+ *([kKmMgGtT][iI]?)?[bB])+ *$",
-    &[
-        ("B", 1),
-        ("KB", 1_000),
-        ("MB", 1_000_000),
-        ("GB", 1_000_000_000),
-        ("TB", 1_000_000_000_000),
-        ("KiB", 1 << 10),
-        ("MiB", 1 << 20),
-        ("GiB", 1 << 30),
-        ("TiB", 1 << 40),
-    ]
+    SIZE_UNITS
 );
 
 /// A compression level.

@@ -1,0 +1,326 @@
+//! The command line as data: one clap definition drives parsing, help, completions and `docs/cli.md`.
+//! Knows nothing of what the commands do.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Keeps the work that was already done: put it in front of any build, in any language.
+#[derive(Debug, Parser)]
+#[command(
+    name = "larder",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+#[command(
+    after_help = "`larder TASK…` is short for `larder run TASK…`; a subcommand wins over a task of the same name."
+)]
+pub struct Cli {
+    /// Work as if started in this folder
+    #[arg(short = 'C', long = "cwd", value_name = "DIR", global = true)]
+    pub cwd: Option<PathBuf>,
+    /// When to use colour
+    #[arg(long, value_enum, default_value_t = ColorChoice::Auto, global = true)]
+    pub color: ColorChoice,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless `NO_COLOR` is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run tasks: skip what is up to date, restore what was done before, run the rest
+    Run(Box<RunArgs>),
+    /// Say why a task would run now, or why it could be skipped
+    Explain(ExplainArgs),
+    /// List projects and tasks
+    Ls(LsArgs),
+    /// Print the task graph
+    Graph(GraphArgs),
+    /// Look at, check and trim the cache
+    Cache(CacheArgs),
+    /// Print the JSON schema of larder.toml
+    Schema,
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Which projects a command is about.
+#[derive(Debug, Args, Default)]
+pub struct Selection {
+    /// Only these projects: a name (`web`, `@scope/*`), a folder (`./apps/*`), a git range
+    /// (`[main...HEAD]`), with dependents (`...web`), with dependencies (`web...`), without the
+    /// project itself (`...^web`, `web^...`), or not these (`!web`)
+    #[arg(short = 'F', long, value_name = "FILTER")]
+    pub filter: Vec<String>,
+    /// Only projects changed since BASE, and their dependents
+    #[arg(long, value_name = "BASE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub affected: Option<String>,
+}
+
+/// Flags of `larder run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Tasks: `build` (in every project that has it), `web#build` or `web:build`
+    #[arg(value_name = "TASK", required = true)]
+    pub tasks: Vec<String>,
+    /// Which projects
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Run although nothing changed: everything, or only these projects and tasks; results are still stored
+    #[arg(long, value_name = "TASK,…", num_args = 0..=1, require_equals = true, default_missing_value = "", value_delimiter = ',', env = "LARDER_FORCE")]
+    pub force: Option<Vec<String>>,
+    /// What the cache may be used for: `local:rw`, `local:r`, `local:w` or `local:`
+    #[arg(long, value_name = "USE", default_value = "local:rw")]
+    pub cache: String,
+    /// The cache's folder
+    #[arg(long, value_name = "DIR", env = "LARDER_CACHE_DIR")]
+    pub cache_dir: Option<PathBuf>,
+    /// Say what would be done, and do nothing
+    #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "text")]
+    pub dry: Option<DryFormat>,
+    /// Keep this run's record and print its path
+    #[arg(long)]
+    pub summarize: bool,
+    /// Print the run record as JSON on standard output; all else goes to standard error
+    #[arg(long)]
+    pub json: bool,
+    /// How many tasks may run at once: a number or a share of the processors (`50%`)
+    #[arg(long, value_name = "N", default_value = "100%")]
+    pub concurrency: String,
+    /// What to do after a task failed
+    #[arg(long = "continue", value_enum, num_args = 0..=1, require_equals = true, default_value = "never", default_missing_value = "always")]
+    pub keep_going: Continue,
+    /// Run only the named tasks; take what their dependencies made as it lies on disk
+    #[arg(long)]
+    pub only: bool,
+    /// Print lines as they come, or a task's lines together
+    #[arg(long, value_enum, default_value_t = LogOrder::Stream)]
+    pub log_order: LogOrder,
+    /// Whose output to print, for every task: overrides `output-logs` of the configuration
+    #[arg(long, value_enum)]
+    pub output_logs: Option<OutputLogs>,
+    /// Say of each task why it ran or why it could be skipped
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Extra arguments for the commands of the named tasks
+    #[arg(last = true, value_name = "ARGS")]
+    pub args: Vec<String>,
+}
+
+/// How `--dry` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DryFormat {
+    /// A line a task
+    Text,
+    /// A JSON document
+    Json,
+}
+
+/// What to do after a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Continue {
+    /// Start nothing new
+    Never,
+    /// Run what does not depend on the failed task
+    DependenciesSuccessful,
+    /// Run everything
+    Always,
+}
+
+/// How output of tasks that run at once is ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogOrder {
+    /// Line by line, as it comes
+    Stream,
+    /// Task by task, when each ends
+    Grouped,
+}
+
+/// Whose output is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputLogs {
+    /// All, replayed on a hit
+    Full,
+    /// Of tasks that ran
+    NewOnly,
+    /// Of tasks that failed
+    ErrorsOnly,
+    /// Keys only
+    HashOnly,
+    /// None
+    None,
+}
+
+/// Flags of `larder explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The task: `web#build`, `web:build`, or `build` when one project has it
+    #[arg(value_name = "TASK")]
+    pub task: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The cache's folder
+    #[arg(long, value_name = "DIR", env = "LARDER_CACHE_DIR")]
+    pub cache_dir: Option<PathBuf>,
+}
+
+/// Flags of `larder ls`.
+#[derive(Debug, Args)]
+pub struct LsArgs {
+    /// Which projects
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `larder graph`.
+#[derive(Debug, Args)]
+pub struct GraphArgs {
+    /// Tasks to start from; absent: all
+    #[arg(value_name = "TASK")]
+    pub tasks: Vec<String>,
+    /// Which projects
+    #[command(flatten)]
+    pub selection: Selection,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = GraphFormat::Dot)]
+    pub format: GraphFormat,
+    /// Short for `--format json`
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+}
+
+/// How `larder graph` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    /// Graphviz
+    Dot,
+    /// Mermaid
+    Mermaid,
+    /// JSON
+    Json,
+}
+
+/// Flags of `larder cache`.
+#[derive(Debug, Args)]
+pub struct CacheArgs {
+    /// The cache's folder
+    #[arg(long, value_name = "DIR", env = "LARDER_CACHE_DIR", global = true)]
+    pub cache_dir: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do with it
+    #[command(subcommand)]
+    pub action: CacheAction,
+}
+
+/// What to do with the cache.
+#[derive(Debug, Subcommand)]
+pub enum CacheAction {
+    /// Where it is, how large, which tasks fill it, and how to clear it
+    Status,
+    /// Remove what was not used for longest, down to a size and an age
+    Prune {
+        /// Largest size to keep, such as `20GB`; default: `[cache] max-size`
+        #[arg(long, value_name = "SIZE")]
+        max_size: Option<String>,
+        /// Greatest age to keep, such as `30d`; default: `[cache] max-age`
+        #[arg(long, value_name = "AGE")]
+        max_age: Option<String>,
+    },
+    /// Read every entry and artifact again; set bad ones aside
+    Verify,
+    /// Remove everything
+    Clear,
+}
+
+/// The names that win over tasks.
+pub fn subcommands() -> Vec<String> {
+    <Cli as clap::CommandFactory>::command()
+        .get_subcommands()
+        .map(|command| command.get_name().to_owned())
+        .collect()
+}
+
+/// Inserts `run` where the first word is neither a subcommand nor a flag of the program itself.
+pub fn with_run_inserted(mut args: Vec<OsString>) -> Vec<OsString> {
+    let mut at = 1;
+    while at < args.len() {
+        match args[at].to_str() {
+            Some("-C" | "--cwd" | "--color") => at += 2,
+            Some(word)
+                if word.starts_with("--cwd=")
+                    || word.starts_with("--color=")
+                    || (word.starts_with("-C") && word.len() > 2) =>
+            {
+                at += 1
+            }
+            _ => break,
+        }
+    }
+    let Some(word) = args.get(at) else {
+        return args;
+    };
+    let known = word.to_str().is_some_and(|word| {
+        matches!(word, "-h" | "--help" | "-V" | "--version")
+            || subcommands().iter().any(|name| name == word)
+    });
+    if !known {
+        args.insert(at, OsString::from("run"));
+    }
+    args
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inserted(line: &str) -> String {
+        let args = with_run_inserted(line.split(' ').map(OsString::from).collect());
+        args.iter()
+            .map(|arg| arg.to_str().unwrap())
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    #[test]
+    fn a_task_name_is_short_for_run_and_a_subcommand_wins() {
+        assert_eq!(inserted("larder build --force"), "larder run build --force");
+        assert_eq!(inserted("larder -C web build"), "larder -C web run build");
+        assert_eq!(
+            inserted("larder --filter web build"),
+            "larder run --filter web build"
+        );
+        assert_eq!(inserted("larder ls"), "larder ls");
+        assert_eq!(inserted("larder --help"), "larder --help");
+        assert_eq!(inserted("larder"), "larder");
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+}

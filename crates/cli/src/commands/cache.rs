@@ -1,0 +1,87 @@
+//! `larder cache`: where the cache is, what fills it, and how to check and trim it.
+//! Does not know the form of what is stored.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use larder_cache::{DiskStore, Limits, Prune as _};
+use serde_json::json;
+
+use crate::args::{CacheAction, CacheArgs};
+use crate::config;
+use crate::execute::exit;
+use crate::session::{DEFAULT_MAX_AGE, DEFAULT_MAX_SIZE};
+
+use super::{Context, Outcome, Usage, print};
+
+pub(super) fn cache(context: &Context<'_>, args: &CacheArgs) -> Outcome {
+    context.with_session(args.cache_dir.clone(), |session| {
+        let dir = session.cache_dir().map_err(Usage::new)?;
+        let store = DiskStore::open(dir).map_err(|error| Usage::new(format!("the cache in {} cannot be used: {error}", dir.display())))?;
+        let settings = &session.workspace.settings.cache;
+        let failed = |error: larder_cache::Error| Usage::new(format!("the cache in {} cannot be read: {error}", dir.display()));
+        let (value, text, code) = match &args.action {
+            CacheAction::Status => {
+                let status = store.status().map_err(failed)?;
+                let last = std::fs::read(&session.paths.last_run).ok().and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
+                let number = |name: &str| last.as_ref().and_then(|last| last[name].as_u64());
+                let mut text = format!("{}\n  {} entries, {} artifacts, {}\n", dir.display(), status.entries, status.artifacts, size(status.bytes));
+                if let (Some(hits), Some(misses)) = (number("cache_hit"), number("cache_miss")) {
+                    // Writing to a string cannot fail.
+                    let _ = writeln!(text, "  last run: {hits} hits, {misses} misses");
+                }
+                for task in status.tasks.iter().take(10) {
+                    let _ = writeln!(text, "  {:>10}  {}", size(task.bytes), task.task);
+                }
+                let _ = writeln!(text, "  trim it with `larder cache prune`, empty it with `larder cache clear`");
+                let tasks: Vec<_> = status.tasks.iter().map(|task| json!({ "task": task.task, "bytes": task.bytes })).collect();
+                let value = json!({ "location": dir, "entries": status.entries, "artifacts": status.artifacts, "bytes": status.bytes, "last_hits": number("cache_hit"), "last_misses": number("cache_miss"), "tasks": tasks });
+                (value, text, exit::SUCCESS)
+            }
+            CacheAction::Prune { max_size, max_age } => {
+                let max_bytes = quantity("--max-size", max_size.as_deref(), config::size, "20GB")?;
+                let age = quantity("--max-age", max_age.as_deref(), config::duration, "30d")?;
+                let limits = Limits {
+                    max_bytes: Some(max_bytes.or(settings.max_size).unwrap_or(DEFAULT_MAX_SIZE)),
+                    max_age: Some(Duration::from_secs(age.or(settings.max_age).unwrap_or(DEFAULT_MAX_AGE))),
+                };
+                let pruned = store.prune(&limits).map_err(failed)?;
+                let text = format!("removed {} entries and {} artifacts, {}; {} left\n", pruned.entries, pruned.artifacts, size(pruned.freed), size(pruned.left));
+                (json!({ "entries": pruned.entries, "artifacts": pruned.artifacts, "freed": pruned.freed, "left": pruned.left }), text, exit::SUCCESS)
+            }
+            CacheAction::Verify => {
+                let verified = store.verify().map_err(failed)?;
+                let bad = verified.bad.len();
+                let text = format!("checked {} entries and {} artifacts: {}\n", verified.entries, verified.artifacts, if bad == 0 { "all sound".to_owned() } else { format!("{bad} bad, set aside") });
+                (json!({ "entries": verified.entries, "artifacts": verified.artifacts, "bad": bad }), text, u8::from(bad > 0))
+            }
+            CacheAction::Clear => {
+                let cleared = store.clear().map_err(failed)?;
+                (json!({ "entries": cleared.entries, "artifacts": cleared.artifacts, "freed": cleared.freed }), format!("removed {} entries, {}\n", cleared.entries, size(cleared.freed)), exit::SUCCESS)
+            }
+        };
+        print(&if args.json { format!("{value:#}\n") } else { text });
+        Ok(code)
+    })
+}
+
+/// Bytes for people.
+fn size(bytes: u64) -> String {
+    indicatif::HumanBytes(bytes).to_string()
+}
+
+/// A flag with a number and a unit.
+fn quantity(
+    flag: &str,
+    text: Option<&str>,
+    read: impl Fn(&str) -> Option<u64>,
+    example: &str,
+) -> Result<Option<u64>, Usage> {
+    let Some(text) = text else { return Ok(None) };
+    match read(text) {
+        Some(value) => Ok(Some(value)),
+        None => Err(Usage::new(format!(
+            "{flag} {text} is not understood\n  write a number and a unit, as in {flag} {example}"
+        ))),
+    }
+}

@@ -1,0 +1,125 @@
+//! `larder explain` and `larder run --dry`: what would happen, and why, without doing it.
+//! Does not know how causes are worded.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use serde_json::json;
+
+use crate::args::{DryFormat, ExplainArgs};
+use crate::execute::{exit, mux};
+use crate::plan::Plan;
+use crate::select;
+use crate::session::forecast::{Forecast, Verdict, forecast};
+use crate::session::run::Options;
+use crate::session::{Run, Session};
+use crate::show::Show;
+
+use super::{Context, Outcome, Usage, print};
+
+pub(super) fn explain(context: &Context<'_>, args: &ExplainArgs) -> Outcome {
+    context.with_session(args.cache_dir.clone(), |session| {
+        let workspace = &session.workspace;
+        let all: BTreeSet<usize> = (0..workspace.projects.len()).collect();
+        let named = select::tasks(workspace, std::slice::from_ref(&args.task), &all).map_err(Usage::new)?;
+        let Some(&task) = named.first().filter(|_| named.len() == 1) else {
+            let names: Vec<String> = named.iter().take(5).map(|&task| crate::plan::task_id(workspace, task)).collect();
+            return Err(Usage::new(format!("`{}` names {} tasks\n  choose one, such as {}", args.task, named.len(), names.join(", "))));
+        };
+        let plan = Plan::new(workspace, named, false).map_err(|cycle| Usage { kind: "configuration", message: cycle.to_string() })?;
+        let forecasts = look(session, &plan, &Options::plain())?;
+        // What does not lead to this task explains nothing of it: hooks that follow are left out.
+        let leading = crate::plan::closure(workspace, &[task]);
+        let order: Vec<&Forecast> = forecasts.iter().filter(|forecast| leading.contains(&forecast.task)).collect();
+        if args.json {
+            print(&format!("{:#}\n", json!({ "task": crate::plan::task_id(workspace, task), "tasks": order.iter().map(|forecast| value(forecast)).collect::<Vec<_>>() })));
+            return Ok(exit::SUCCESS);
+        }
+        print(&told(task, &order, &causes(session, task, &order)));
+        Ok(exit::SUCCESS)
+    })
+}
+
+/// Tasks whose own change leads to `task`, so that a cause beside the way is not named.
+fn causes(session: &Session<'_>, task: usize, order: &[&Forecast]) -> BTreeSet<usize> {
+    let known: BTreeMap<usize, &Forecast> = order
+        .iter()
+        .map(|forecast| (forecast.task, *forecast))
+        .collect();
+    let mut found = BTreeSet::from([task]);
+    let mut stack = vec![task];
+    while let Some(task) = stack.pop() {
+        for dep in &session.workspace.tasks[task].deps {
+            let acts = known
+                .get(&dep.task)
+                .is_some_and(|forecast| forecast.verdict != Verdict::UpToDate);
+            if acts && found.insert(dep.task) {
+                stack.push(dep.task);
+            }
+        }
+    }
+    found
+}
+
+fn told(task: usize, order: &[&Forecast], causes: &BTreeSet<usize>) -> String {
+    let mut text = String::new();
+    for forecast in order
+        .iter()
+        .filter(|forecast| causes.contains(&forecast.task))
+    {
+        if forecast.task != task && forecast.verdict == Verdict::UpToDate {
+            continue;
+        }
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{}: {}", forecast.id, forecast.verdict.words());
+        for why in &forecast.why {
+            let _ = writeln!(text, "  {why}");
+        }
+    }
+    text
+}
+
+fn value(forecast: &Forecast) -> serde_json::Value {
+    json!({ "task": forecast.id, "verdict": forecast.verdict, "key": forecast.key, "why": forecast.why, "changes": forecast.changes })
+}
+
+/// What a run of the plan would do, in order.
+fn look(session: &Session<'_>, plan: &Plan, options: &Options) -> Result<Vec<Forecast>, Usage> {
+    let show = Show::new(mux::Order::Stream, false, true, false, None);
+    let run = Run::new(session, plan, options, &show).map_err(Usage::new)?;
+    let forecasts = forecast(&run).map_err(Usage::new)?;
+    // What was digested on the way need not be digested again; losing it costs time alone.
+    let _ = session.tree.scanner().memo().save(&session.paths.memo);
+    Ok(forecasts)
+}
+
+/// `larder run --dry`.
+pub(super) fn dry(
+    _context: &Context<'_>,
+    session: &Session<'_>,
+    plan: &Plan,
+    options: &Options,
+    format: DryFormat,
+) -> Outcome {
+    let forecasts = look(session, plan, options)?;
+    match format {
+        DryFormat::Json => print(&format!(
+            "{:#}\n",
+            json!({ "tasks": forecasts.iter().map(value).collect::<Vec<_>>() })
+        )),
+        DryFormat::Text => {
+            let mut text = String::new();
+            for forecast in &forecasts {
+                let why = forecast
+                    .why
+                    .first()
+                    .map(|why| format!(" ({why})"))
+                    .unwrap_or_default();
+                // Writing to a string cannot fail.
+                let _ = writeln!(text, "{}: {}{why}", forecast.id, forecast.verdict.words());
+            }
+            print(&text);
+        }
+    }
+    Ok(exit::SUCCESS)
+}

@@ -1,0 +1,193 @@
+//! The commands: arguments in, exit code out. The only place that knows the terminal as a whole.
+//! Does not know how tasks are judged or run.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::{CommandFactory as _, Parser as _};
+
+use crate::args::{Cli, ColorChoice, Command, with_run_inserted};
+use crate::config::{self, Workspace};
+use crate::execute::exit;
+use crate::execute::{Cancel, ProcessExecutor, install_signal_handlers};
+use crate::session::{OpenError, Session, Surroundings};
+
+mod cache;
+mod explain;
+mod list;
+mod run;
+
+/// The surroundings of the process, gathered by the binary.
+#[derive(Debug)]
+pub struct World {
+    /// Program name and arguments.
+    pub args: Vec<OsString>,
+    /// The environment.
+    pub env: Vec<(OsString, OsString)>,
+    /// The current folder.
+    pub cwd: PathBuf,
+    /// Whether standard output is a terminal.
+    pub stdout_terminal: bool,
+    /// Whether standard error is a terminal.
+    pub stderr_terminal: bool,
+}
+
+impl World {
+    fn var(&self, name: &str) -> Option<&OsString> {
+        self.env
+            .iter()
+            .find(|(key, value)| key == name && !value.is_empty())
+            .map(|(_, value)| value)
+    }
+}
+
+/// What every command works with.
+struct Context<'a> {
+    world: &'a World,
+    cwd: PathBuf,
+    /// Whether standard output and error take colour.
+    colour: bool,
+}
+
+/// A mistake of the user, with what to do about it.
+#[derive(Debug)]
+struct Usage {
+    kind: &'static str,
+    message: String,
+}
+
+impl Usage {
+    fn new(message: impl std::fmt::Display) -> Usage {
+        Usage {
+            kind: "usage",
+            message: message.to_string(),
+        }
+    }
+}
+
+impl From<OpenError> for Usage {
+    fn from(error: OpenError) -> Usage {
+        Usage {
+            kind: "configuration",
+            message: error.to_string(),
+        }
+    }
+}
+
+type Outcome = Result<u8, Usage>;
+
+/// Runs the program and gives its exit code.
+pub fn main(world: &World) -> u8 {
+    let cli = match Cli::try_parse_from(with_run_inserted(world.args.clone())) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; clap knows where each is printed.
+            let _ = error.print();
+            return if error.use_stderr() {
+                exit::USAGE
+            } else {
+                exit::SUCCESS
+            };
+        }
+    };
+    let colour = match cli.color {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => {
+            world.stdout_terminal
+                && world.var("NO_COLOR").is_none()
+                && world.var("TERM").is_none_or(|term| term != "dumb")
+        }
+    };
+    let cwd = cli
+        .cwd
+        .map_or_else(|| world.cwd.clone(), |dir| world.cwd.join(dir));
+    let context = Context { world, cwd, colour };
+    let outcome = match cli.command {
+        Command::Run(args) => run::run(&context, &args),
+        Command::Explain(args) => explain::explain(&context, &args),
+        Command::Ls(args) => list::list(&context, &args),
+        Command::Graph(args) => list::graph(&context, &args),
+        Command::Cache(args) => cache::cache(&context, &args),
+        Command::Schema => {
+            print(&format!("{:#}\n", config::schema()));
+            Ok(exit::SUCCESS)
+        }
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "larder", &mut script);
+            print(&String::from_utf8_lossy(&script));
+            Ok(exit::SUCCESS)
+        }
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(usage) => {
+            say(&format!("larder: {}", usage.message.trim_end()));
+            exit::USAGE
+        }
+    }
+}
+
+/// Writes to standard output. A closed pipe is the reader's wish.
+fn print(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+}
+
+/// Writes a line to standard error.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+impl Context<'_> {
+    /// The root of the workspace.
+    fn root(&self) -> Result<PathBuf, Usage> {
+        config::find_root(&self.cwd).ok_or_else(|| {
+            Usage::new(format!(
+                "there is no larder.toml in {} or above it\n  `larder init` writes one",
+                self.cwd.display()
+            ))
+        })
+    }
+
+    fn workspace(&self, root: &Path) -> Result<Workspace, Usage> {
+        crate::session::workspace(root).map_err(|error| self.open_error(error))
+    }
+
+    fn open_error(&self, error: OpenError) -> Usage {
+        match error {
+            OpenError::Config(error) => Usage {
+                kind: "configuration",
+                message: error.render(self.colour),
+            },
+            other => other.into(),
+        }
+    }
+
+    /// Opens a session and does something in it.
+    fn with_session<T>(
+        &self,
+        cache_dir: Option<PathBuf>,
+        act: impl FnOnce(&Session<'_>) -> Result<T, Usage>,
+    ) -> Result<T, Usage> {
+        let root = self.root()?;
+        let executor = ProcessExecutor::default();
+        let clock = larder_timing::SystemClock::new();
+        let cancel = Cancel::new();
+        install_signal_handlers(&cancel)
+            .map_err(|error| Usage::new(format!("signals cannot be watched: {error}")))?;
+        let around = Surroundings {
+            env: &self.world.env,
+            cache_dir: cache_dir.map(|dir| self.cwd.join(dir)),
+            executor: &executor,
+            cancel,
+            clock: &clock,
+        };
+        let session = Session::open(&root, around).map_err(|error| self.open_error(error))?;
+        act(&session)
+    }
+}

@@ -1,0 +1,360 @@
+//! `larder run`: request, plan, run, summary.
+//! Does not know how a task is judged.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::num::NonZeroUsize;
+
+use larder_archive::{Destination as _, DirectoryDestination, Durability, Name};
+use larder_graph::FailurePolicy;
+use larder_timing::{Clock as _, SystemClock};
+
+use crate::args::{Continue, LogOrder, OutputLogs, RunArgs};
+use crate::execute::{concurrency, exit, mux};
+use crate::plan::Plan;
+use crate::record::{self, CacheUse, Counters, RunError, RunRecord, Status};
+use crate::select;
+use crate::session::life::Done;
+use crate::session::run::Options;
+use crate::session::{Run, Session};
+use crate::show::Show;
+
+use super::{Context, Outcome, Usage, print, say};
+
+/// How many run records are kept.
+const KEPT_RECORDS: usize = 100;
+
+pub(super) fn run(context: &Context<'_>, args: &RunArgs) -> Outcome {
+    let result = context.with_session(args.cache_dir.clone(), |session| {
+        in_session(context, args, session)
+    });
+    match result {
+        Err(usage) if args.json => {
+            let error = serde_json::json!({ "version": record::VERSION, "exit_code": exit::USAGE, "error": { "kind": usage.kind, "message": usage.message } });
+            print(&format!("{error:#}\n"));
+            Err(usage)
+        }
+        other => other,
+    }
+}
+
+fn in_session(context: &Context<'_>, args: &RunArgs, session: &Session<'_>) -> Outcome {
+    let clock = SystemClock::new();
+    let started = clock.now();
+    let workspace = &session.workspace;
+    let projects = select::projects(
+        workspace,
+        &session.root,
+        &args.selection.filter,
+        args.selection.affected.as_deref(),
+    )
+    .map_err(Usage::new)?;
+    let requested = select::tasks(workspace, &args.tasks, &projects).map_err(Usage::new)?;
+    check_force(args, session)?;
+    let plan = Plan::new(workspace, requested, args.only).map_err(|cycle| Usage {
+        kind: "configuration",
+        message: cycle.to_string(),
+    })?;
+    let options = options(context, args)?;
+    if let Some(format) = args.dry {
+        return super::explain::dry(context, session, &plan, &options, format);
+    }
+    let order = match args.log_order {
+        LogOrder::Stream => mux::Order::Stream,
+        LogOrder::Grouped => mux::Order::Grouped,
+    };
+    let bar = context
+        .world
+        .stderr_terminal
+        .then_some(plan.graph.len() as u64);
+    let show = Show::new(order, context.colour, args.json, args.verbose, bar);
+    let run = Run::new(session, &plan, &options, &show).map_err(Usage::new)?;
+    let results = run.execute().map_err(Usage::new)?;
+    show.finish();
+    let writes = run.remember(&results);
+    let code = run.exit_code(&results);
+    let mut record = account(session, args, &results, code, writes);
+    record.warnings.extend(undeclared(session, &results));
+    record.started = started.rfc3339();
+    record.wall_seconds = clock.now().since(started).as_secs_f64();
+    keep(session, &mut record, args.summarize);
+    for warning in &record.warnings {
+        say(&format!("warning: {warning}"));
+    }
+    if args.json {
+        print(&format!(
+            "{}\n",
+            serde_json::to_string_pretty(&record).map_err(Usage::new)?
+        ));
+    }
+    say(&summary(&record, args.verbose));
+    Ok(code)
+}
+
+/// Tasks without `outputs` are never cached: said once a run, with the line to add.
+fn undeclared(session: &Session<'_>, results: &BTreeMap<usize, Done>) -> Option<String> {
+    let ran = |(task, done): &(&usize, &Done)| {
+        session.workspace.tasks[**task].outputs.is_none()
+            && matches!(done.record.status, Status::Ran)
+    };
+    let mut tasks = results.iter().filter(ran);
+    let (&first, _) = tasks.next()?;
+    let more = match tasks.count() {
+        0 => String::new(),
+        more => format!(" (and {more} more tasks)"),
+    };
+    let spec = &session.workspace.tasks[first];
+    let id = crate::plan::task_id(&session.workspace, first);
+    Some(format!(
+        "{id} declares no `outputs`, so it is never cached{more}\n  at {}:{} add `outputs = []` if it makes no files, else name them, as in `outputs = [\"dist/**\"]`",
+        spec.location.file, spec.location.line
+    ))
+}
+
+/// A name that `--force` does not know would force nothing, silently.
+fn check_force(args: &RunArgs, session: &Session<'_>) -> Result<(), Usage> {
+    let workspace = &session.workspace;
+    for name in args.force.iter().flatten().filter(|name| !name.is_empty()) {
+        let projects = || {
+            workspace
+                .projects
+                .iter()
+                .map(|project| project.name.as_str())
+        };
+        if projects().any(|project| project == name) {
+            continue;
+        }
+        let all: std::collections::BTreeSet<usize> = (0..workspace.projects.len()).collect();
+        select::tasks(workspace, std::slice::from_ref(name), &all)
+            .map_err(|error| Usage::new(format!("--force: {error}")))?;
+    }
+    Ok(())
+}
+
+fn options(context: &Context<'_>, args: &RunArgs) -> Result<Options, Usage> {
+    let uses = args
+        .cache
+        .strip_prefix("local:")
+        .filter(|uses| uses.chars().all(|letter| "rw".contains(letter)));
+    let uses = uses.ok_or_else(|| {
+        Usage::new(format!(
+            "--cache={} is not understood\n  write local:rw, local:r, local:w or local:",
+            args.cache
+        ))
+    })?;
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    Ok(Options {
+        force: args.force.clone(),
+        reads: uses.contains('r'),
+        writes: uses.contains('w'),
+        args: args.args.clone(),
+        output_logs: args.output_logs.map(|logs| match logs {
+            OutputLogs::Full => mux::OutputLogs::Full,
+            OutputLogs::NewOnly => mux::OutputLogs::NewOnly,
+            OutputLogs::ErrorsOnly => mux::OutputLogs::ErrorsOnly,
+            OutputLogs::HashOnly => mux::OutputLogs::HashOnly,
+            OutputLogs::None => mux::OutputLogs::None,
+        }),
+        colour: context.colour,
+        concurrency: concurrency::parse(&args.concurrency, cores).map_err(Usage::new)?,
+        policy: match args.keep_going {
+            Continue::Never => FailurePolicy::Never,
+            Continue::DependenciesSuccessful => FailurePolicy::DependenciesSuccessful,
+            Continue::Always => FailurePolicy::Always,
+        },
+    })
+}
+
+/// The run record, but for its times.
+fn account(
+    session: &Session<'_>,
+    args: &RunArgs,
+    results: &BTreeMap<usize, Done>,
+    code: u8,
+    writes: u64,
+) -> RunRecord {
+    let mut tasks: Vec<_> = results.values().map(|done| done.record.clone()).collect();
+    tasks.sort_by(|a, b| a.task.cmp(&b.task));
+    let counted = session.tree.scanner().memo().counters();
+    let failed: Vec<&str> = tasks
+        .iter()
+        .filter(|task| task.status == Status::Failed)
+        .map(|task| task.task.as_str())
+        .collect();
+    let error = if code == exit::INTERRUPTED && session.cancel.is_raised() {
+        Some(RunError {
+            kind: "interrupted",
+            message: session.cancel.reason().unwrap_or_default(),
+        })
+    } else {
+        (!failed.is_empty()).then(|| RunError {
+            kind: "task-failed",
+            message: format!("failed: {}", failed.join(", ")),
+        })
+    };
+    RunRecord {
+        version: record::VERSION,
+        larder: env!("CARGO_PKG_VERSION"),
+        started: String::new(),
+        wall_seconds: 0.0,
+        request: args.tasks.clone(),
+        exit_code: code,
+        error,
+        cache_hit: tasks
+            .iter()
+            .filter(|task| task.cache == CacheUse::Hit)
+            .count(),
+        cache_miss: tasks
+            .iter()
+            .filter(|task| matches!(task.status, Status::Ran | Status::Failed))
+            .count(),
+        rebuild_seconds: tasks.iter().map(|task| task.seconds).sum(),
+        saved_seconds: tasks.iter().map(|task| task.saved_seconds).sum(),
+        warnings: session.warnings(),
+        counters: Counters {
+            stat_calls: counted.stat_calls,
+            folders_listed: counted.folders_listed,
+            bytes_hashed: counted.bytes_hashed,
+            memo_hits: counted.memo_hits,
+            memo_misses: counted.memo_misses,
+            // The record itself is written as well.
+            state_writes: writes + 1,
+            bytes_restored: session.bytes_restored(),
+            cache_faults: session.cache_faults(),
+            peak_memory: record::peak_memory(),
+        },
+        tasks,
+    }
+}
+
+/// Keeps the record: always in the one slot of the last run, and among the records when something was done.
+fn keep(session: &Session<'_>, record: &mut RunRecord, asked: bool) {
+    let acted = record
+        .tasks
+        .iter()
+        .any(|task| !matches!(task.status, Status::UpToDate | Status::Group));
+    let Ok(bytes) = serde_json::to_vec(record) else {
+        return;
+    };
+    if let Err(error) = std::fs::write(&session.paths.last_run, &bytes) {
+        record.warnings.push(format!(
+            "{} cannot be written: {error}",
+            session.paths.last_run.display()
+        ));
+    }
+    if !acted && !asked {
+        return;
+    }
+    let name = format!(
+        "{}-{}.json",
+        record.started.replace(':', "-"),
+        std::process::id()
+    );
+    let put = || -> Result<(), Box<dyn std::error::Error>> {
+        let records = DirectoryDestination::open(&session.paths.runs, Durability::Process)?;
+        records.put(&Name::new(name.clone())?, &bytes)?;
+        larder_archive::prune_oldest(&records, KEPT_RECORDS)?;
+        Ok(())
+    };
+    match put() {
+        Ok(()) if asked => say(&format!(
+            "record: {}",
+            session.paths.runs.join(&name).display()
+        )),
+        Ok(()) => {}
+        Err(error) => record
+            .warnings
+            .push(format!("the run record cannot be kept: {error}")),
+    }
+}
+
+/// The closing lines.
+fn summary(record: &RunRecord, verbose: bool) -> String {
+    let count = |status: Status| {
+        record
+            .tasks
+            .iter()
+            .filter(|task| task.status == status)
+            .count()
+    };
+    let total = record
+        .tasks
+        .iter()
+        .filter(|task| task.status != Status::Group)
+        .count();
+    let mut text = String::new();
+    let mut why = |task: &record::TaskRecord| {
+        let reason = task.why.first().map_or("", String::as_str);
+        let more = if task.why.len() > 1 {
+            format!(
+                " (and {} more; `larder explain {}`)",
+                task.why.len() - 1,
+                task.task
+            )
+        } else {
+            String::new()
+        };
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "  {} {}: {reason}{more}",
+            crate::show::status_word(task.status),
+            task.task
+        );
+    };
+    let told = |task: &&record::TaskRecord| {
+        matches!(task.status, Status::Ran | Status::Failed | Status::Skipped)
+    };
+    if !verbose {
+        record.tasks.iter().filter(told).take(20).for_each(&mut why);
+        let left = record.tasks.iter().filter(told).count().saturating_sub(20);
+        if left > 0 {
+            let _ = writeln!(text, "  and {left} more (`-v` names all)");
+        }
+    }
+    let mut parts = Vec::new();
+    for (status, word) in [
+        (Status::UpToDate, "up to date"),
+        (Status::Restored, "restored"),
+        (Status::Ran, "ran"),
+        (Status::Failed, "failed"),
+        (Status::Skipped, "skipped"),
+    ] {
+        if count(status) > 0 {
+            parts.push(format!("{} {word}", count(status)));
+        }
+    }
+    let head = match (total, record.exit_code) {
+        (0, 0) => "nothing to do: no task was asked for".to_owned(),
+        (_, 0) if count(Status::UpToDate) == total => "everything is up to date".to_owned(),
+        (_, 0) => "succeeded".to_owned(),
+        (_, code) => format!("failed with exit code {code}"),
+    };
+    let saved = if record.saved_seconds >= 0.05 {
+        format!(", {} saved", seconds(record.saved_seconds))
+    } else {
+        String::new()
+    };
+    let _ = write!(
+        text,
+        "larder: {head} ({total} tasks: {}) in {}{saved}",
+        parts.join(", "),
+        seconds(record.wall_seconds)
+    );
+    text.replace("(0 tasks: )", "(0 tasks)")
+        .replace("(1 tasks:", "(1 task:")
+}
+
+fn seconds(seconds: f64) -> String {
+    if seconds < 0.9995 {
+        format!("{:.0} ms", seconds * 1000.0)
+    } else if seconds < 60.0 {
+        format!("{seconds:.1} s")
+    } else {
+        format!(
+            "{:.0} min {:.0} s",
+            (seconds / 60.0).floor(),
+            seconds % 60.0
+        )
+    }
+}

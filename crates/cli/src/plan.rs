@@ -1,0 +1,183 @@
+//! The task graph of a request: what was asked for, all it needs, and the hooks around it.
+//! Does not know keys, caches or processes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use larder_graph::{Graph, Link, NodeId};
+
+use crate::config::{DepKind, Workspace};
+
+/// The tasks of a run and their order.
+#[derive(Debug)]
+pub struct Plan {
+    /// Nodes are indices into [`Workspace::tasks`].
+    pub graph: Graph<usize, DepKind>,
+    /// The tasks named on the command line.
+    pub requested: BTreeSet<usize>,
+    /// Where each task stands in the graph.
+    pub nodes: BTreeMap<usize, NodeId>,
+}
+
+/// A task's full name, `project#task`.
+pub fn task_id(workspace: &Workspace, task: usize) -> String {
+    let task = &workspace.tasks[task];
+    format!("{}#{}", workspace.projects[task.project].name, task.name)
+}
+
+/// Dependencies that lead back to themselves.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "these tasks depend on each other in a circle: {path}\n  {file}:{line} is one place to break it"
+)]
+pub struct CycleError {
+    /// The whole circle, as names.
+    pub path: String,
+    /// Where its first task is defined.
+    pub file: String,
+    /// The line there.
+    pub line: u32,
+}
+
+/// What an edge means to the schedule.
+pub fn link(kind: DepKind) -> Link {
+    match kind {
+        DepKind::Needs { .. } => Link::DEPENDENCY,
+        DepKind::After => Link::AFTER_SUCCESS,
+        DepKind::AfterAll => Link::AFTER_FINISH,
+    }
+}
+
+impl Plan {
+    /// The graph of `requested` and, unless `only`, of all it needs, with the hooks that follow.
+    ///
+    /// # Errors
+    /// When tasks depend on each other in a circle.
+    pub fn new(
+        workspace: &Workspace,
+        requested: BTreeSet<usize>,
+        only: bool,
+    ) -> Result<Plan, CycleError> {
+        let mut chosen = requested.clone();
+        if !only {
+            let mut followers = vec![Vec::new(); workspace.tasks.len()];
+            for (index, task) in workspace.tasks.iter().enumerate() {
+                for dep in &task.deps {
+                    if dep.kind == DepKind::After {
+                        followers[dep.task].push(index);
+                    }
+                }
+            }
+            let mut stack: Vec<usize> = chosen.iter().copied().collect();
+            if !stack.is_empty() {
+                stack.extend(&workspace.after_all);
+                chosen.extend(&workspace.after_all);
+            }
+            while let Some(task) = stack.pop() {
+                let needed = workspace.tasks[task]
+                    .deps
+                    .iter()
+                    .filter(|dep| matches!(dep.kind, DepKind::Needs { .. }))
+                    .map(|dep| dep.task);
+                for next in needed.chain(followers[task].iter().copied()) {
+                    if chosen.insert(next) {
+                        stack.push(next);
+                    }
+                }
+            }
+        }
+        let mut graph = Graph::new();
+        let nodes: BTreeMap<usize, NodeId> = chosen
+            .iter()
+            .map(|&task| (task, graph.add_node(task)))
+            .collect();
+        // Both ends of every edge were added just above, so no edge can be refused.
+        let mut connect = |from: usize, to: usize, kind: DepKind| {
+            if let (Some(&from), Some(&to)) = (nodes.get(&from), nodes.get(&to)) {
+                let _ = graph.merge_edge(from, to, kind, |old, new| *old = stronger(*old, new));
+            }
+        };
+        for &task in &chosen {
+            for dep in &workspace.tasks[task].deps {
+                connect(task, dep.task, dep.kind);
+            }
+        }
+        if !only {
+            let tail = after_all_closure(workspace);
+            for &hook in &workspace.after_all {
+                for &task in &chosen {
+                    if !tail.contains(&task) {
+                        connect(hook, task, DepKind::AfterAll);
+                    }
+                }
+            }
+        }
+        graph.topological_order().map_err(|cycle| {
+            let tasks: Vec<usize> = cycle
+                .path
+                .iter()
+                .filter_map(|&id| graph.get(id).copied())
+                .collect();
+            let names: Vec<String> = tasks
+                .iter()
+                .chain(tasks.first())
+                .map(|&task| task_id(workspace, task))
+                .collect();
+            let location = &workspace.tasks[tasks[0]].location;
+            CycleError {
+                path: names.join(" -> "),
+                file: location.file.clone(),
+                line: location.line,
+            }
+        })?;
+        Ok(Plan {
+            graph,
+            requested,
+            nodes,
+        })
+    }
+
+    /// Tasks that `task` needs directly, with the kind of edge, by name order of the workspace.
+    pub fn needs(&self, task: usize) -> Vec<(usize, bool)> {
+        let Some(&node) = self.nodes.get(&task) else {
+            return Vec::new();
+        };
+        let edges = self
+            .graph
+            .edges_of(node)
+            .filter_map(|(to, kind)| match kind {
+                DepKind::Needs { transitive } => Some((*self.graph.get(to)?, *transitive)),
+                DepKind::After | DepKind::AfterAll => None,
+            });
+        edges.collect()
+    }
+}
+
+/// The after-all hooks and what they need themselves: they follow everything but these.
+fn after_all_closure(workspace: &Workspace) -> BTreeSet<usize> {
+    closure(workspace, &workspace.after_all)
+}
+
+/// The given tasks and all they need, directly or not.
+pub fn closure(workspace: &Workspace, from: &[usize]) -> BTreeSet<usize> {
+    let mut found: BTreeSet<usize> = from.iter().copied().collect();
+    let mut stack: Vec<usize> = from.to_vec();
+    while let Some(task) = stack.pop() {
+        for dep in &workspace.tasks[task].deps {
+            if matches!(dep.kind, DepKind::Needs { .. }) && found.insert(dep.task) {
+                stack.push(dep.task);
+            }
+        }
+    }
+    found
+}
+
+/// Of two edges between the same tasks, the one that asks for more.
+fn stronger(a: DepKind, b: DepKind) -> DepKind {
+    let rank = |kind| match kind {
+        DepKind::Needs { transitive: true } => 3,
+        DepKind::Needs { transitive: false } => 2,
+        DepKind::After => 1,
+        DepKind::AfterAll => 0,
+    };
+    if rank(b) > rank(a) { b } else { a }
+}

@@ -1,0 +1,161 @@
+//! The run record: the JSON account of one run. Fields are documented in `docs/formats.md`.
+//! Does not know how it was gathered or where it is kept.
+
+use serde::Serialize;
+
+/// Version of the record's layout.
+pub const VERSION: u32 = 1;
+
+/// How a task ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// Its outputs were already in place.
+    UpToDate,
+    /// Its outputs were unpacked from an artifact.
+    Restored,
+    /// It was executed and succeeded.
+    Ran,
+    /// It was executed and failed, or could not be started.
+    Failed,
+    /// It was not started: something failed or the run was interrupted.
+    Skipped,
+    /// It has no command and stands for its dependencies.
+    Group,
+}
+
+/// What the cache did for a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CacheUse {
+    /// The result was there.
+    Hit,
+    /// It was not.
+    Miss,
+    /// It was not looked for: forced, or reading switched off.
+    Bypassed,
+    /// The task can have no entry.
+    Off,
+}
+
+/// One task of a run.
+#[derive(Debug, Clone, Serialize)]
+pub struct TaskRecord {
+    /// `project#task`.
+    pub task: String,
+    /// How it ended.
+    pub status: Status,
+    /// Its key, in hexadecimal.
+    pub key: Option<String>,
+    /// What the cache did.
+    pub cache: CacheUse,
+    /// Time of its commands in this run, in seconds; 0 when none ran.
+    pub seconds: f64,
+    /// Time its last run took that did not have to be spent again, in seconds.
+    pub saved_seconds: f64,
+    /// Why it ran, or why it could be skipped.
+    pub why: Vec<String>,
+    /// Whether the result was put into the cache.
+    pub stored: bool,
+    /// Why it was not, where it might have been.
+    pub not_stored: Option<String>,
+    /// The exit code that stands for its end, if it was executed.
+    pub exit_code: Option<u8>,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+impl TaskRecord {
+    /// A record with nothing said yet.
+    pub fn new(task: String, status: Status) -> TaskRecord {
+        TaskRecord {
+            task,
+            status,
+            key: None,
+            cache: CacheUse::Off,
+            seconds: 0.0,
+            saved_seconds: 0.0,
+            why: Vec::new(),
+            stored: false,
+            not_stored: None,
+            exit_code: None,
+            error: None,
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// What went wrong with a run as a whole.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunError {
+    /// `task-failed`, `interrupted`, `usage` or `configuration`.
+    pub kind: &'static str,
+    /// In words.
+    pub message: String,
+}
+
+/// Work counted during a run.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Counters {
+    /// Files and folders looked at.
+    pub stat_calls: u64,
+    /// Folders listed.
+    pub folders_listed: u64,
+    /// Content bytes hashed.
+    pub bytes_hashed: u64,
+    /// Digests taken from the stat memo.
+    pub memo_hits: u64,
+    /// Digests the memo did not hold.
+    pub memo_misses: u64,
+    /// State files written.
+    pub state_writes: u64,
+    /// Bytes written by restores.
+    pub bytes_restored: u64,
+    /// Faults of the cache that cost work but no task.
+    pub cache_faults: u64,
+    /// Largest memory of the process so far, in bytes; 0 where the system does not tell.
+    pub peak_memory: u64,
+}
+
+/// The account of one run.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunRecord {
+    /// [`VERSION`].
+    pub version: u32,
+    /// Version of the program.
+    pub larder: &'static str,
+    /// When it started, RFC 3339.
+    pub started: String,
+    /// How long it took, in seconds.
+    pub wall_seconds: f64,
+    /// Task names as asked for.
+    pub request: Vec<String>,
+    /// Exit code of the run.
+    pub exit_code: u8,
+    /// What went wrong, if anything.
+    pub error: Option<RunError>,
+    /// Tasks whose result was there.
+    pub cache_hit: usize,
+    /// Tasks whose result had to be made.
+    pub cache_miss: usize,
+    /// Sum of the seconds of tasks that were executed.
+    pub rebuild_seconds: f64,
+    /// Sum of the seconds that did not have to be spent again.
+    pub saved_seconds: f64,
+    /// The tasks, by name.
+    pub tasks: Vec<TaskRecord>,
+    /// Warnings about the run as a whole.
+    pub warnings: Vec<String>,
+    /// Work counted.
+    pub counters: Counters,
+}
+
+/// Largest memory of this process so far, in bytes; 0 where the system does not tell.
+pub fn peak_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kilobytes.unwrap_or(0) * 1024
+}

@@ -1,0 +1,298 @@
+//! A task's inputs: which files match, as manifest rows, with the stat tuples they had.
+//! Does not make keys.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::OnceLock;
+
+use larder_fingerprint::{Digest, Entry, Globs, Ignore, Row, Scan, Stat};
+
+use crate::config::{InputItem, Workspace};
+use crate::plan::closure;
+
+use super::outputs::anchored;
+use super::tree::{Fault, Tree, lossy};
+
+/// The inputs of one task at one moment.
+#[derive(Debug, Default)]
+pub struct Inputs {
+    /// Manifest rows, sorted by path.
+    pub rows: Vec<Row>,
+    /// Stat tuple of each row, in the same order; `None` for an absent one.
+    stats: Vec<Option<Stat>>,
+    /// Folders taken by their git tree.
+    pub git: Vec<(String, Digest)>,
+}
+
+impl Inputs {
+    /// The first path whose stat tuple or presence differs in `later`, and how.
+    pub fn first_difference(&self, later: &Inputs) -> Option<(Vec<u8>, &'static str)> {
+        let table = |inputs: &Inputs| -> BTreeMap<Vec<u8>, Option<Stat>> {
+            inputs
+                .rows
+                .iter()
+                .map(|row| row.path.clone())
+                .zip(inputs.stats.iter().copied())
+                .collect()
+        };
+        if self.rows.len() == later.rows.len()
+            && self.stats == later.stats
+            && self
+                .rows
+                .iter()
+                .zip(&later.rows)
+                .all(|(a, b)| a.path == b.path && a.digest == b.digest)
+            && self.git == later.git
+        {
+            return None;
+        }
+        let (before, after) = (table(self), table(later));
+        for (path, stat) in &before {
+            match after.get(path) {
+                None => return Some((path.clone(), "vanished")),
+                Some(now) if now != stat => return Some((path.clone(), "was written")),
+                Some(_) => {}
+            }
+        }
+        if let Some(path) = after.keys().find(|path| !before.contains_key(*path)) {
+            return Some((path.clone(), "appeared"));
+        }
+        let link = self
+            .rows
+            .iter()
+            .zip(&later.rows)
+            .find(|(a, b)| a.digest != b.digest);
+        link.map(|(row, _)| (row.path.clone(), "was written"))
+            .or_else(|| {
+                self.git
+                    .first()
+                    .map(|(path, _)| (path.clone().into_bytes(), "was written"))
+            })
+    }
+}
+
+/// What of a task's inputs follows from the configuration alone; made once a run.
+#[derive(Debug)]
+pub struct Rule {
+    dir: Vec<u8>,
+    items: Vec<Item>,
+    /// Paths the default leaves out: outputs of the task and of what it depends on.
+    own: Vec<Globs>,
+    plain_default: bool,
+}
+
+#[derive(Debug)]
+enum Item {
+    Default,
+    Glob { globs: Globs, negated: bool },
+    Git(String),
+}
+
+/// Compiles a list of inputs relative to a folder.
+///
+/// # Errors
+/// When a glob cannot be compiled.
+pub fn rule_of(dir: &[u8], declared: &[InputItem]) -> Result<Rule, Fault> {
+    let mut items = Vec::new();
+    for item in declared {
+        items.push(match item {
+            InputItem::Default => Item::Default,
+            InputItem::Git(path) => Item::Git(path.clone()),
+            InputItem::Glob(glob) => {
+                let mut positive = glob.clone();
+                positive.negated = false;
+                Item::Glob {
+                    globs: Globs::new(&[anchored(dir, &positive)]).map_err(Fault::glob)?,
+                    negated: glob.negated,
+                }
+            }
+        });
+    }
+    let plain_default = matches!(items.as_slice(), [Item::Default]);
+    Ok(Rule {
+        dir: dir.to_vec(),
+        items,
+        own: Vec::new(),
+        plain_default,
+    })
+}
+
+/// Compiles the inputs of a task.
+///
+/// # Errors
+/// When a glob cannot be compiled.
+pub fn rule(workspace: &Workspace, task: usize) -> Result<Rule, Fault> {
+    let spec = &workspace.tasks[task];
+    let dir = &workspace.projects[spec.project].dir;
+    let mut rule = rule_of(dir, spec.inputs.as_deref().unwrap_or(&[InputItem::Default]))?;
+    if rule.items.iter().any(|item| matches!(item, Item::Default)) {
+        for other in closure(workspace, &[task]) {
+            let there = &workspace.tasks[other];
+            let other_dir = &workspace.projects[there.project].dir;
+            let declared = there.outputs.as_deref().unwrap_or_default();
+            // Outputs of a folder beside this one cannot lie in it.
+            if !declared.is_empty()
+                && (within(other_dir, dir)
+                    || within(dir, other_dir)
+                    || declared.iter().any(|glob| glob.from_root))
+            {
+                let texts: Vec<String> = declared
+                    .iter()
+                    .map(|glob| anchored(other_dir, glob))
+                    .collect();
+                rule.own.push(Globs::new(&texts).map_err(Fault::glob)?);
+            }
+        }
+    }
+    Ok(rule)
+}
+
+fn within(path: &[u8], folder: &[u8]) -> bool {
+    folder.is_empty()
+        || path == folder
+        || (path.starts_with(folder) && path.get(folder.len()) == Some(&b'/'))
+}
+
+impl Rule {
+    fn default_takes(&self, path: &[u8]) -> bool {
+        let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
+        name != b"larder.toml" && !self.own.iter().any(|globs| globs.is_match(path))
+    }
+
+    /// Whether the rule takes a path; `default` tells whether a scan that honours ignore files saw it.
+    fn takes(&self, path: &[u8], default: bool) -> bool {
+        for item in self.items.iter().rev() {
+            match item {
+                Item::Default if default && self.default_takes(path) => return true,
+                Item::Glob { globs, negated } if globs.is_match(path) => return !negated,
+                _ => {}
+            }
+        }
+        false
+    }
+
+    /// The inputs as they are now.
+    ///
+    /// # Errors
+    /// When something cannot be read, or changes while it is.
+    pub fn collect(
+        &self,
+        tree: &Tree,
+        git: &dyn Fn(&str) -> Result<Digest, Fault>,
+    ) -> Result<Inputs, Fault> {
+        // A file that changes between scan and digest is looked at once more: the second look decides.
+        match self.collect_once(tree, git) {
+            Err(Fault::Read(_)) => {
+                tree.forget_scans();
+                self.collect_once(tree, git)
+            }
+            other => other,
+        }
+    }
+
+    fn collect_once(
+        &self,
+        tree: &Tree,
+        git: &dyn Fn(&str) -> Result<Digest, Fault>,
+    ) -> Result<Inputs, Fault> {
+        let mut inputs = Inputs::default();
+        if self.plain_default {
+            let scan = tree.scan(&self.dir, Ignore::Honour)?;
+            let entries: Vec<Entry<'_>> = scan
+                .iter()
+                .filter(|entry| self.default_takes(entry.path))
+                .collect();
+            inputs.rows = tree.scanner().rows(&entries)?;
+            inputs.stats = entries.iter().map(|entry| Some(entry.stat)).collect();
+            return Ok(inputs);
+        }
+        let mut scans: Vec<(std::sync::Arc<Scan>, bool)> = Vec::new();
+        let mut literals = Vec::new();
+        for item in &self.items {
+            match item {
+                Item::Default => scans.push((tree.scan(&self.dir, Ignore::Honour)?, true)),
+                Item::Glob {
+                    globs,
+                    negated: false,
+                } => {
+                    for prefix in globs.literal_prefixes() {
+                        scans.push((tree.scan(&prefix, Ignore::Never)?, false));
+                    }
+                    literals.extend(globs.literals());
+                }
+                Item::Glob { negated: true, .. } => {}
+                Item::Git(path) => inputs.git.push((path.clone(), git(path)?)),
+            }
+        }
+        let mut chosen: BTreeMap<&[u8], Entry<'_>> = BTreeMap::new();
+        for (scan, default) in &scans {
+            for entry in scan.iter().filter(|entry| self.takes(entry.path, *default)) {
+                chosen.insert(entry.path, entry);
+            }
+        }
+        let entries: Vec<Entry<'_>> = chosen.values().copied().collect();
+        let mut rows: Vec<(Row, Option<Stat>)> = tree
+            .scanner()
+            .rows(&entries)?
+            .into_iter()
+            .zip(entries.iter().map(|entry| Some(entry.stat)))
+            .collect();
+        for path in literals {
+            let there = chosen
+                .range(path.as_slice()..)
+                .next()
+                .is_some_and(|(found, _)| within(found, &path));
+            if !there && self.takes(&path, false) {
+                rows.push((Row::absent(&path), None));
+            }
+        }
+        rows.sort_by(|a, b| a.0.path.cmp(&b.0.path));
+        rows.dedup_by(|a, b| a.0.path == b.0.path);
+        (inputs.rows, inputs.stats) = rows.into_iter().unzip();
+        Ok(inputs)
+    }
+}
+
+/// An input that a task outside of the dependencies makes is an error: the result would hang on the order of tasks.
+///
+/// # Errors
+/// Names the file, its owner and the two lines that mend it.
+pub fn refuse_foreign_outputs(
+    workspace: &Workspace,
+    task: usize,
+    id: &str,
+    inputs: &Inputs,
+    owners: &HashMap<Vec<u8>, String>,
+    names: &OnceLock<Vec<String>>,
+) -> Result<(), Fault> {
+    if owners.is_empty() {
+        return Ok(());
+    }
+    let mut needed = None;
+    for row in &inputs.rows {
+        let Some(owner) = owners.get(&row.path) else {
+            continue;
+        };
+        if owner == id {
+            continue;
+        }
+        let needed = needed.get_or_insert_with(|| closure(workspace, &[task]));
+        let ids = names.get_or_init(|| {
+            (0..workspace.tasks.len())
+                .map(|task| crate::plan::task_id(workspace, task))
+                .collect()
+        });
+        // An owner that is no longer configured cannot run before or after this task.
+        let Some(at) = ids.iter().position(|candidate| candidate == owner) else {
+            continue;
+        };
+        if !needed.contains(&at) {
+            return Err(Fault::Words(format!(
+                "its input {} is an output of {owner}, on which it does not depend, so what it reads would hang on the order of the two\n  either add to [tasks.{name}]:  depends-on = [\"{owner}\"]\n  or leave the file out:        inputs = [\"$DEFAULT$\", \"!$ROOT$/{}\"]",
+                lossy(&row.path),
+                lossy(&row.path),
+                name = workspace.tasks[task].name,
+            )));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,428 @@
+//! A session: a workspace opened for work, with its files, state, cache and surroundings.
+//! Does not know the command line or how results are shown.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use larder_cache::{DiskStore, PackOptions};
+use larder_fingerprint::{Digest, DiskFiles, Memo, Scanner};
+use larder_timing::Clock;
+
+use crate::config::{self, Workspace};
+use crate::execute::{Cancel, Executor};
+use crate::record::TaskRecord;
+use crate::state::State;
+
+pub mod describe;
+pub mod forecast;
+pub mod inputs;
+pub mod life;
+pub mod lock;
+pub mod outputs;
+pub mod run;
+pub mod tree;
+pub mod words;
+
+pub use run::Run;
+use tree::{Fault, Tree};
+
+/// The size a cache is trimmed to when `[cache] max-size` is absent, in bytes.
+pub const DEFAULT_MAX_SIZE: u64 = 20_000_000_000;
+/// The age of unused entries beyond which they go when `[cache] max-age` is absent, in seconds.
+pub const DEFAULT_MAX_AGE: u64 = 30 * 24 * 60 * 60;
+
+/// Where the workspace keeps what it remembers.
+#[derive(Debug)]
+pub struct Paths {
+    /// `.larder`.
+    pub folder: PathBuf,
+    /// The state file.
+    pub state: PathBuf,
+    /// The stat memo.
+    pub memo: PathBuf,
+    /// The resolved configuration.
+    pub snapshot: PathBuf,
+    /// Intent records.
+    pub intents: PathBuf,
+    /// Task locks.
+    pub locks: PathBuf,
+    /// Files moved aside before something took their place.
+    pub rescued: PathBuf,
+    /// The record of the last run.
+    pub last_run: PathBuf,
+    /// Records of runs that did something.
+    pub runs: PathBuf,
+}
+
+impl Paths {
+    fn new(root: &Path) -> Paths {
+        let folder = root.join(".larder");
+        Paths {
+            state: folder.join("state"),
+            memo: folder.join("memo"),
+            snapshot: folder.join("workspace"),
+            intents: folder.join("intents"),
+            locks: folder.join("locks"),
+            rescued: folder.join("rescued"),
+            last_run: folder.join("last-run.json"),
+            runs: folder.join("runs"),
+            folder,
+        }
+    }
+}
+
+/// What a session is opened with.
+pub struct Surroundings<'a> {
+    /// The whole environment.
+    pub env: &'a [(OsString, OsString)],
+    /// The cache's folder, from flag, variable or the user's default.
+    pub cache_dir: Option<PathBuf>,
+    /// Runs commands.
+    pub executor: &'a dyn Executor,
+    /// Stops everything.
+    pub cancel: Cancel,
+    /// Tells the time.
+    pub clock: &'a dyn Clock,
+}
+
+/// An opened workspace.
+pub struct Session<'a> {
+    /// Its root, absolute and without links.
+    pub root: PathBuf,
+    /// Its configuration.
+    pub workspace: Workspace,
+    /// Where things are kept.
+    pub paths: Paths,
+    /// Its files.
+    pub tree: Tree,
+    /// What is known of its tasks.
+    pub state: State,
+    /// The environment.
+    pub env: &'a [(OsString, OsString)],
+    /// Runs commands.
+    pub executor: &'a dyn Executor,
+    /// Stops everything.
+    pub cancel: Cancel,
+    /// Digest of the root's path, for results bound to it.
+    pub root_digest: [u8; 32],
+    /// Tasks this process runs within.
+    pub ancestors: String,
+    /// Keyed hashes of variables in explanations use this.
+    pub secret: [u8; 32],
+    clock: &'a dyn Clock,
+    cache_dir: Result<PathBuf, String>,
+    store: OnceLock<Option<DiskStore>>,
+    warnings: Mutex<Vec<String>>,
+    cache_faults: AtomicU64,
+    bytes_restored: AtomicU64,
+    tools: Mutex<HashMap<(String, PathBuf), Result<Vec<u8>, String>>>,
+}
+
+/// Why a session cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] config::ConfigError),
+    /// A folder or file of the workspace is beyond use.
+    #[error("{what} {}: {source}\n  make it readable and writable", path.display())]
+    Io {
+        /// What was attempted.
+        what: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+/// Reads the workspace's configuration, from the last resolution where nothing it rests on changed.
+///
+/// # Errors
+/// When the configuration is wrong.
+pub fn workspace(root: &Path) -> Result<Workspace, OpenError> {
+    let paths = Paths::new(root);
+    if let Some(workspace) = config::load_snapshot(&paths.snapshot, root) {
+        return Ok(workspace);
+    }
+    Ok(config::load(root)?)
+}
+
+impl<'a> Session<'a> {
+    /// Opens the workspace at `root`.
+    ///
+    /// # Errors
+    /// When its configuration is wrong, or it cannot be read.
+    pub fn open(root: &Path, around: Surroundings<'a>) -> Result<Session<'a>, OpenError> {
+        let io = |what: &'static str, path: &Path| {
+            let path = path.to_owned();
+            move |source| OpenError::Io { what, path, source }
+        };
+        let root = root.canonicalize().map_err(io("cannot find", root))?;
+        let paths = Paths::new(&root);
+        let known = config::load_snapshot(&paths.snapshot, &root);
+        let fresh = known.is_none();
+        let workspace = match known {
+            Some(workspace) => workspace,
+            None => config::load(&root)?,
+        };
+        if !paths.folder.join(".gitignore").exists() {
+            std::fs::create_dir_all(&paths.folder).map_err(io("cannot create", &paths.folder))?;
+            let ignore = paths.folder.join(".gitignore");
+            std::fs::write(&ignore, "*\n").map_err(io("cannot write", &ignore))?;
+        }
+        if fresh {
+            // Without the snapshot the next start reads the configuration again: slower, not wrong.
+            let _ = config::save_snapshot(&paths.snapshot, &workspace);
+        }
+        let files = DiskFiles::open(&root).map_err(io("cannot open", &root))?;
+        let memo = Memo::open(&paths.memo, boot());
+        let mut scanner = Scanner::new(Arc::new(files), memo);
+        if let Some(tracked) = larder_fingerprint::git::tracked(&root) {
+            scanner = scanner.with_tracked(tracked);
+        }
+        let var = |name: &str| {
+            around
+                .env
+                .iter()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.to_string_lossy().into_owned())
+        };
+        let cache_dir = cache_dir(&root, &workspace, around.cache_dir, around.env);
+        Ok(Session {
+            state: State::open(&paths.state),
+            secret: secret(&paths.folder).map_err(io("cannot keep a secret in", &paths.folder))?,
+            root_digest: *blake3::hash(root.as_os_str().as_encoded_bytes()).as_bytes(),
+            ancestors: var(lock::ANCESTORS).unwrap_or_default(),
+            tree: Tree::new(scanner),
+            root,
+            workspace,
+            paths,
+            env: around.env,
+            executor: around.executor,
+            cancel: around.cancel,
+            clock: around.clock,
+            cache_dir,
+            store: OnceLock::new(),
+            warnings: Mutex::default(),
+            cache_faults: AtomicU64::new(0),
+            bytes_restored: AtomicU64::new(0),
+            tools: Mutex::default(),
+        })
+    }
+
+    /// The cache, opened when first needed: a run in which nothing is to do never touches it.
+    pub fn store(&self) -> Option<&DiskStore> {
+        let open = || {
+            let result = self.cache_dir.clone().and_then(|dir| {
+                DiskStore::open(&dir).map_err(|error| {
+                    format!("the cache in {} cannot be used: {error}", dir.display())
+                })
+            });
+            result
+                .map_err(|message| {
+                    self.cache_faults.fetch_add(1, Ordering::Relaxed);
+                    self.warn(format!(
+                        "{message}; nothing is restored or stored in this run"
+                    ));
+                })
+                .ok()
+        };
+        self.store.get_or_init(open).as_ref()
+    }
+
+    /// Where the cache lies.
+    ///
+    /// # Errors
+    /// In words, when no folder is known.
+    pub fn cache_dir(&self) -> Result<&Path, &str> {
+        self.cache_dir.as_deref().map_err(String::as_str)
+    }
+
+    /// How artifacts are packed.
+    pub fn pack_options(&self) -> PackOptions {
+        let level = self.workspace.settings.cache.level;
+        PackOptions {
+            level: level.unwrap_or(PackOptions::default().level),
+            ..PackOptions::default()
+        }
+    }
+
+    /// Under which key a result that is bound to this root is kept.
+    pub fn bound(&self, key: &[u8; 32]) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        hasher
+            .update(b"larder bound key 1\n")
+            .update(key)
+            .update(&self.root_digest);
+        *hasher.finalize().as_bytes()
+    }
+
+    /// Notes a warning about the run as a whole.
+    pub fn warn(&self, message: String) {
+        self.warnings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(message);
+    }
+
+    /// The warnings so far.
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Counts a fault of the cache and tells of it with the task.
+    pub fn cache_fault(&self, record: &mut TaskRecord, message: &str) {
+        self.cache_faults.fetch_add(1, Ordering::Relaxed);
+        record.warnings.push(message.to_owned());
+    }
+
+    /// Faults of the cache so far.
+    pub fn cache_faults(&self) -> u64 {
+        self.cache_faults.load(Ordering::Relaxed)
+    }
+
+    /// Counts bytes written by a restore.
+    pub fn count_restored(&self, bytes: u64) {
+        self.bytes_restored.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes written by restores so far.
+    pub fn bytes_restored(&self) -> u64 {
+        self.bytes_restored.load(Ordering::Relaxed)
+    }
+
+    /// Nanoseconds since 1970.
+    pub fn now_ns(&self) -> i64 {
+        self.clock.now().wall_ns
+    }
+
+    /// The output of a tool command, run once a (command, folder) and run.
+    ///
+    /// # Errors
+    /// When it fails.
+    fn tool(
+        &self,
+        command: &str,
+        folder: &Path,
+        env: &[(OsString, OsString)],
+    ) -> Result<Vec<u8>, Fault> {
+        let key = (command.to_owned(), folder.to_owned());
+        let known = self
+            .tools
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key)
+            .cloned();
+        let result = known.unwrap_or_else(|| {
+            let result = self.run_tool(command, folder, env);
+            self.tools
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(key, result.clone());
+            result
+        });
+        result.map_err(Fault::Words)
+    }
+
+    fn run_tool(
+        &self,
+        command: &str,
+        folder: &Path,
+        env: &[(OsString, OsString)],
+    ) -> Result<Vec<u8>, String> {
+        let spec = crate::execute::Spec {
+            command: crate::execute::Command::Shell(command.to_owned()),
+            cwd: folder.to_owned(),
+            env: env.to_vec(),
+            timeout: None,
+            grace: run::GRACE,
+            extra_args: Vec::new(),
+        };
+        let mut output = Vec::new();
+        let exit = self
+            .executor
+            .run(
+                &spec,
+                &mut |_, bytes| output.extend_from_slice(bytes),
+                &self.cancel,
+            )
+            .map_err(|error| error.to_string())?;
+        if exit.success() {
+            return Ok(output);
+        }
+        Err(format!(
+            "the tool command `{command}` failed ({}), so the key cannot be made:\n{}\n  correct `tools`, or install the tool",
+            words::exit(exit),
+            String::from_utf8_lossy(&output).trim_end()
+        ))
+    }
+
+    /// The digest of a git input, relative to a project.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    fn git_input(&self, dir: &[u8], path: &str) -> Result<Digest, Fault> {
+        let folder = tree::to_path(&self.root, dir).join(path);
+        larder_fingerprint::git::git_input(&folder)
+            .map_err(|error| Fault::Words(format!("the git input {path} cannot be read: {error}")))
+    }
+}
+
+/// The cache's folder: flag or variable, then the configuration, then the user's cache folder.
+fn cache_dir(
+    root: &Path,
+    workspace: &Workspace,
+    given: Option<PathBuf>,
+    env: &[(OsString, OsString)],
+) -> Result<PathBuf, String> {
+    if let Some(dir) = given {
+        return Ok(root.join(dir));
+    }
+    if let Some(dir) = &workspace.settings.cache.dir {
+        return Ok(root.join(dir));
+    }
+    let var = |name: &str| {
+        env.iter()
+            .find(|(key, value)| key == name && !value.is_empty())
+            .map(|(_, value)| PathBuf::from(value))
+    };
+    let base = if cfg!(windows) {
+        var("LOCALAPPDATA")
+    } else if cfg!(target_os = "macos") {
+        var("HOME").map(|home| home.join("Library/Caches"))
+    } else {
+        var("XDG_CACHE_HOME")
+            .filter(|dir| dir.is_absolute())
+            .or_else(|| var("HOME").map(|home| home.join(".cache")))
+    };
+    base.map(|base| base.join("larder"))
+        .ok_or_else(|| "no folder for the cache is known; set LARDER_CACHE_DIR".to_owned())
+}
+
+/// Random bytes made once a workspace; they never leave it.
+fn secret(folder: &Path) -> std::io::Result<[u8; 32]> {
+    let path = folder.join("secret");
+    if let Ok(bytes) = std::fs::read(&path) {
+        if let Ok(secret) = bytes.try_into() {
+            return Ok(secret);
+        }
+    }
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(std::io::Error::other)?;
+    std::fs::write(&path, secret)?;
+    Ok(secret)
+}
+
+/// Identity of the machine's boot, under which the stat memo holds: after a power cut a file may have lost content
+/// that was never synced and still have the size and times it had, so every file is digested once a boot.
+fn boot() -> [u8; 32] {
+    let id = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    *blake3::hash(&id).as_bytes()
+}

@@ -1,0 +1,149 @@
+//! A task's declared outputs: which paths they cover and what lies there.
+//! Does not run, restore or store anything.
+
+use std::path::Path;
+
+use larder_cache::{Kind, Row};
+use larder_fingerprint::Globs;
+
+use crate::config::{Glob, Workspace};
+
+use super::tree::{Fault, Tree, View};
+
+/// The declared outputs of one task, relative to the workspace.
+#[derive(Debug)]
+pub struct Outputs {
+    globs: Globs,
+    /// As written, for messages: positive globs only, each compiled alone.
+    single: Vec<(String, Globs)>,
+    prefixes: Vec<Vec<u8>>,
+}
+
+/// A glob relative to the workspace, with its `!`.
+pub fn anchored(dir: &[u8], glob: &Glob) -> String {
+    let mut text = String::new();
+    if glob.negated {
+        text.push('!');
+    }
+    if !glob.from_root && !dir.is_empty() {
+        text.push_str(&escape(&String::from_utf8_lossy(dir)));
+        text.push('/');
+    }
+    text.push_str(glob.glob.trim_start_matches("./"));
+    text
+}
+
+/// A folder's name as a glob that means just that name.
+fn escape(dir: &str) -> String {
+    let mut text = String::with_capacity(dir.len());
+    for letter in dir.chars() {
+        if "*?[]{}!\\".contains(letter) {
+            text.push('\\');
+        }
+        text.push(letter);
+    }
+    text
+}
+
+impl Outputs {
+    /// Compiles the declared globs of a task of the project in `dir`.
+    ///
+    /// # Errors
+    /// When a glob cannot be compiled; the configuration has checked them, so this is a fault to report.
+    pub fn new(dir: &[u8], declared: &[Glob]) -> Result<Outputs, Fault> {
+        let texts: Vec<String> = declared.iter().map(|glob| anchored(dir, glob)).collect();
+        let globs = Globs::new(&texts).map_err(Fault::glob)?;
+        let mut single = Vec::new();
+        let mut prefixes = Vec::new();
+        for (text, glob) in texts.iter().zip(declared).filter(|(_, glob)| !glob.negated) {
+            let alone = Globs::new(std::slice::from_ref(text)).map_err(Fault::glob)?;
+            prefixes.extend(alone.literal_prefixes());
+            single.push((glob.glob.clone(), alone));
+        }
+        prefixes.sort();
+        prefixes.dedup();
+        Ok(Outputs {
+            globs,
+            single,
+            prefixes,
+        })
+    }
+
+    /// Whether a path is a declared output.
+    pub fn covers(&self, path: &[u8]) -> bool {
+        self.globs.is_match(path)
+    }
+
+    /// What lies under the globs now, by path.
+    ///
+    /// # Errors
+    /// When a folder cannot be read.
+    pub fn list(&self, tree: &Tree) -> Result<View, Fault> {
+        tree.view(&self.prefixes, &|path| self.covers(path))
+    }
+
+    /// Positive globs that match none of `paths`, as written.
+    pub fn unmatched<'a>(&self, paths: impl Iterator<Item = &'a [u8]> + Clone) -> Vec<&str> {
+        let silent = self
+            .single
+            .iter()
+            .filter(|(_, glob)| !paths.clone().any(|path| glob.is_match(path)));
+        silent.map(|(text, _)| text.as_str()).collect()
+    }
+}
+
+/// Whether any of `contents`, or of the link texts, holds the absolute path of the workspace.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn hold_root(root: &Path, rows: &[Row]) -> std::io::Result<bool> {
+    use rayon::prelude::*;
+    let needle = root.as_os_str().as_encoded_bytes();
+    // A root of one or two bytes (`/`) would match everything and tells nothing.
+    if needle.len() < 3 {
+        return Ok(false);
+    }
+    let finder = memchr::memmem::Finder::new(needle);
+    let hits: Result<Vec<bool>, std::io::Error> = rows
+        .par_iter()
+        .map(|row| {
+            let path = super::tree::to_path(root, &row.path);
+            match row.kind {
+                Kind::File if row.size < needle.len() as u64 => Ok(false),
+                Kind::File => contains(&path, &finder),
+                Kind::Link => Ok(finder
+                    .find(std::fs::read_link(&path)?.as_os_str().as_encoded_bytes())
+                    .is_some()),
+                Kind::EmptyDir => Ok(false),
+            }
+        })
+        .collect();
+    Ok(hits?.into_iter().any(|hit| hit))
+}
+
+/// Whether a file holds the needle, read in pieces that overlap by its length.
+fn contains(path: &Path, finder: &memchr::memmem::Finder<'_>) -> std::io::Result<bool> {
+    use std::io::Read as _;
+    let mut file = std::fs::File::open(path)?;
+    let overlap = finder.needle().len() - 1;
+    let mut buffer = vec![0; (256 << 10) + overlap];
+    let mut kept = 0;
+    loop {
+        let read = file.read(&mut buffer[kept..])?;
+        if read == 0 {
+            return Ok(false);
+        }
+        let end = kept + read;
+        if finder.find(&buffer[..end]).is_some() {
+            return Ok(true);
+        }
+        let start = end.saturating_sub(overlap);
+        buffer.copy_within(start..end, 0);
+        kept = end - start;
+    }
+}
+
+/// Projects' folders, for messages that need them.
+pub fn project_dir(workspace: &Workspace, task: usize) -> &[u8] {
+    &workspace.projects[workspace.tasks[task].project].dir
+}

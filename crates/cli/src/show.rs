@@ -1,0 +1,166 @@
+//! What the user sees while tasks run: their output by whole lines, and a line where one matters.
+//! Does not know why anything ran or what is stored.
+
+use std::io::Write;
+use std::sync::{Mutex, PoisonError};
+
+use crate::config;
+use crate::execute::Stream;
+use crate::execute::log::Log;
+use crate::execute::mux::{Lane, Mux, Order, Outcome, OutputLogs, Sinks};
+use crate::record::Status;
+use crate::session::life::Done;
+
+/// The terminal, shared by all workers.
+pub struct Show {
+    mux: Mutex<Mux>,
+    /// Task output goes to standard error, because standard output is for JSON.
+    to_stderr: bool,
+    verbose: bool,
+    bar: Option<indicatif::ProgressBar>,
+}
+
+/// The configuration's words as the mux has them.
+pub fn output_logs(logs: config::OutputLogs) -> OutputLogs {
+    match logs {
+        config::OutputLogs::Full => OutputLogs::Full,
+        config::OutputLogs::NewOnly => OutputLogs::NewOnly,
+        config::OutputLogs::ErrorsOnly => OutputLogs::ErrorsOnly,
+        config::OutputLogs::HashOnly => OutputLogs::HashOnly,
+        config::OutputLogs::None => OutputLogs::None,
+    }
+}
+
+impl Show {
+    /// A terminal for a run of `tasks` tasks; `bar` asks for progress on standard error.
+    pub fn new(
+        order: Order,
+        colour: bool,
+        to_stderr: bool,
+        verbose: bool,
+        bar: Option<u64>,
+    ) -> Show {
+        let bar = bar.map(|tasks| {
+            let style =
+                indicatif::ProgressStyle::with_template("{spinner} {pos}/{len} tasks, {elapsed}");
+            let bar = indicatif::ProgressBar::new(tasks)
+                .with_style(style.unwrap_or_else(|_| indicatif::ProgressStyle::default_bar()));
+            bar.enable_steady_tick(std::time::Duration::from_millis(200));
+            bar
+        });
+        Show {
+            mux: Mutex::new(Mux::new(order, colour)),
+            to_stderr,
+            verbose,
+            bar,
+        }
+    }
+
+    /// Does something with the streams while the progress line is out of the way.
+    fn with<T>(&self, act: impl FnOnce(&mut Mux, &mut Sinks<'_>) -> T) -> T {
+        let mut mux = self.mux.lock().unwrap_or_else(PoisonError::into_inner);
+        let act = || {
+            let mut stdout: Box<dyn Write> = if self.to_stderr {
+                Box::new(std::io::stderr())
+            } else {
+                Box::new(std::io::stdout().lock())
+            };
+            let result = act(
+                &mut mux,
+                &mut Sinks {
+                    stdout: &mut stdout,
+                    stderr: &mut std::io::stderr(),
+                },
+            );
+            // A closed pipe is the reader's wish; the run goes on.
+            let _ = stdout.flush();
+            result
+        };
+        match &self.bar {
+            Some(bar) => bar.suspend(act),
+            None => act(),
+        }
+    }
+
+    /// Begins a task's output.
+    pub fn open(&self, id: &str, logs: OutputLogs) -> Lane {
+        self.mux
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .open(id, logs)
+    }
+
+    /// Shows a piece of a task's output.
+    pub fn feed(&self, lane: Lane, stream: Stream, bytes: &[u8]) {
+        self.with(|mux, sinks| mux.feed(lane, stream, bytes, sinks));
+    }
+
+    /// Ends a task's output and gives it whole.
+    pub fn close(&self, lane: Lane, outcome: Outcome, key: &str) -> Log {
+        self.with(|mux, sinks| mux.close(lane, outcome, key, sinks))
+    }
+
+    /// Prints a line of larder's own.
+    pub fn tell(&self, line: &str) {
+        self.with(|_, sinks| {
+            let _ = writeln!(sinks.stderr, "{line}");
+        });
+    }
+
+    /// A task ended: replays its log on a hit, says why where asked, and what the user should know.
+    pub fn ended(&self, done: &Done, logs: OutputLogs) {
+        let record = &done.record;
+        if matches!(record.status, Status::UpToDate | Status::Restored) {
+            let log = done.replay.as_deref().and_then(Log::decode);
+            if log.as_ref().is_some_and(|log| !log.is_empty()) || logs == OutputLogs::HashOnly {
+                self.with(|mux, sinks| {
+                    mux.replay(
+                        &record.task,
+                        logs,
+                        record.key.as_deref().unwrap_or_default(),
+                        &log.unwrap_or_default(),
+                        sinks,
+                    )
+                });
+            }
+        }
+        if self.verbose {
+            let word = status_word(record.status);
+            for why in &record.why {
+                self.tell(&format!("{}: {word}: {why}", record.task));
+            }
+        }
+        if let Some(error) = record
+            .error
+            .as_ref()
+            .filter(|_| record.status == Status::Failed)
+        {
+            self.tell(&format!("{}: failed: {error}", record.task));
+        }
+        for warning in &record.warnings {
+            self.tell(&format!("{}: warning: {warning}", record.task));
+        }
+        if let Some(bar) = &self.bar {
+            bar.inc(1);
+        }
+    }
+
+    /// Takes the progress line away.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// How a task ended, for people.
+pub fn status_word(status: Status) -> &'static str {
+    match status {
+        Status::UpToDate => "up to date",
+        Status::Restored => "restored",
+        Status::Ran => "ran",
+        Status::Failed => "failed",
+        Status::Skipped => "skipped",
+        Status::Group => "group",
+    }
+}

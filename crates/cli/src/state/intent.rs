@@ -1,0 +1,59 @@
+//! Intent records: one small file a task between its first write and the end of the run.
+//! Knows nothing of outputs beyond the paths it is given.
+//!
+//! A later start that finds a record knows that the process died while the task's outputs were in flux: it
+//! treats them as unknown, and files there that the record does not list as the task's own.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// What was true before a task's first write.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// The task.
+    pub task: String,
+    /// Files under its output globs that were there before and are not its own; `None`: the record cannot be
+    /// read, so nothing there may be taken for the task's own.
+    pub foreign: Option<BTreeSet<Vec<u8>>>,
+}
+
+fn file(folder: &Path, task: &str) -> PathBuf {
+    folder.join(blake3::hash(task.as_bytes()).to_hex().as_str())
+}
+
+/// Writes the record of one task.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn begin(folder: &Path, intent: &Intent) -> std::io::Result<()> {
+    let bytes = serde_json::to_vec(intent).map_err(std::io::Error::other)?;
+    match std::fs::write(file(folder, &intent.task), &bytes) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            std::fs::create_dir_all(folder)?;
+            std::fs::write(file(folder, &intent.task), &bytes)
+        }
+        other => other,
+    }
+}
+
+/// Removes the record of one task, once the state that replaces it is on disk.
+pub fn end(folder: &Path, task: &str) {
+    // A record that stays behind costs one content check at the next start, so a failure here is no fault.
+    let _ = std::fs::remove_file(file(folder, task));
+}
+
+/// The record a dead process left for this task, if any.
+pub fn find(folder: &Path, task: &str) -> Option<Intent> {
+    let bytes = std::fs::read(file(folder, task)).ok()?;
+    Some(serde_json::from_slice(&bytes).unwrap_or_else(|_| Intent {
+        task: task.to_owned(),
+        foreign: None,
+    }))
+}
+
+/// Whether any record is there at all: one call, so that the usual start pays for no more.
+pub fn any(folder: &Path) -> bool {
+    std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
+}

@@ -1,0 +1,257 @@
+//! What a workspace remembers between runs: last successes, ownership, explanations, logs.
+//! Does not know how a task is run or a key is made.
+//!
+//! One file, `.larder/state`, replaced atomically once at the end of a run that changed anything.
+//! The head (small, decoded at every start) comes first; explanations and logs follow as blobs that are
+//! read only when asked for. Whatever cannot be read or proven is treated as absent, which costs
+//! a run and never a wrong result. See [`intent`] for what a killed run leaves.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+mod format;
+pub mod intent;
+
+use format::{Blob, Head, Record};
+pub use format::{Success, TaskState};
+
+/// A task's new state, to be written at the end of the run.
+#[derive(Debug, Clone)]
+pub struct Update {
+    /// The state.
+    pub task: TaskState,
+    /// The explanation of the key, as bytes; `None` keeps the last success's.
+    pub explanation: Option<Vec<u8>>,
+    /// The captured log, as bytes; `None` keeps the last success's.
+    pub log: Option<Vec<u8>>,
+}
+
+/// The state file of one workspace, as read at the start of a run.
+#[derive(Debug)]
+pub struct State {
+    path: PathBuf,
+    head: Head,
+    blobs_at: u64,
+    file: Option<Mutex<File>>,
+}
+
+impl State {
+    /// Reads the state; a missing, foreign or corrupt file is an empty state.
+    pub fn open(path: &Path) -> State {
+        read(path).unwrap_or_else(|| State {
+            path: path.to_owned(),
+            head: Head::default(),
+            blobs_at: 0,
+            file: None,
+        })
+    }
+
+    /// What is known of a task.
+    pub fn task(&self, id: &str) -> Option<&TaskState> {
+        self.head.tasks.get(id).map(|record| &record.task)
+    }
+
+    /// All tasks, by name.
+    pub fn tasks(&self) -> impl Iterator<Item = (&str, &TaskState)> {
+        self.head
+            .tasks
+            .iter()
+            .map(|(id, record)| (id.as_str(), &record.task))
+    }
+
+    /// The explanation of a task's last success.
+    pub fn explanation(&self, id: &str) -> Option<Vec<u8>> {
+        self.blob(self.head.tasks.get(id)?.explanation?)
+    }
+
+    /// The log of a task's last success.
+    pub fn log(&self, id: &str) -> Option<Vec<u8>> {
+        self.blob(self.head.tasks.get(id)?.log?)
+    }
+
+    fn blob(&self, blob: Blob) -> Option<Vec<u8>> {
+        let mut file = self.file.as_ref()?.lock().ok()?;
+        file.seek(SeekFrom::Start(self.blobs_at.checked_add(blob.offset)?))
+            .ok()?;
+        // A length beyond the file is corruption: `take` bounds what is read, the digest decides.
+        let mut bytes = Vec::new();
+        (&mut *file)
+            .take(blob.length)
+            .read_to_end(&mut bytes)
+            .ok()?;
+        (*blake3::hash(&bytes).as_bytes() == blob.digest).then_some(bytes)
+    }
+
+    /// Writes `updates` over what the file holds now and replaces it atomically.
+    ///
+    /// The file is read again under a lock, so that two processes in one workspace keep each other's tasks.
+    /// Tasks that `keep` refuses are dropped with their blobs, unless they still own outputs.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn save(
+        path: &Path,
+        updates: &HashMap<String, Update>,
+        keep: &dyn Fn(&str) -> bool,
+    ) -> std::io::Result<()> {
+        let lock = File::create(path.with_extension("lock"))?;
+        lock.lock()?;
+        let old = State::open(path);
+        let mut head = Head {
+            tasks: BTreeMap::new(),
+        };
+        let mut blobs: Vec<u8> = Vec::new();
+        let mut add = |bytes: Vec<u8>| {
+            let blob = Blob {
+                offset: blobs.len() as u64,
+                length: bytes.len() as u64,
+                digest: *blake3::hash(&bytes).as_bytes(),
+            };
+            blobs.extend_from_slice(&bytes);
+            blob
+        };
+        for (id, record) in &old.head.tasks {
+            if updates.contains_key(id) || !(keep(id) || !record.task.owned.is_empty()) {
+                continue;
+            }
+            let explanation = old.explanation(id).map(&mut add);
+            let log = old.log(id).map(&mut add);
+            head.tasks.insert(
+                id.clone(),
+                Record {
+                    task: record.task.clone(),
+                    explanation,
+                    log,
+                },
+            );
+        }
+        for (id, update) in updates {
+            let explanation = update
+                .explanation
+                .clone()
+                .or_else(|| old.explanation(id))
+                .map(&mut add);
+            let log = update.log.clone().or_else(|| old.log(id)).map(&mut add);
+            head.tasks.insert(
+                id.clone(),
+                Record {
+                    task: update.task.clone(),
+                    explanation,
+                    log,
+                },
+            );
+        }
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        let encoded = format::encode_head(&head).map_err(std::io::Error::other)?;
+        file.write_all(&encoded)?;
+        file.write_all(&blobs)?;
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    }
+}
+
+fn read(path: &Path) -> Option<State> {
+    let mut file = File::open(path).ok()?;
+    let size = file.metadata().ok()?.len();
+    let mut prefix = [0; format::PREFIX];
+    file.read_exact(&mut prefix).ok()?;
+    let (length, checksum) = format::decode_prefix(&prefix)?;
+    if length > size {
+        return None;
+    }
+    let mut body = vec![0; usize::try_from(length).ok()?];
+    file.read_exact(&mut body).ok()?;
+    Some(State {
+        path: path.to_owned(),
+        head: format::decode_head(&body, checksum)?,
+        blobs_at: format::PREFIX as u64 + length,
+        file: Some(Mutex::new(file)),
+    })
+}
+
+impl State {
+    /// Where the file lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn update(key: u8, log: &[u8]) -> Update {
+        Update {
+            task: TaskState {
+                success: Some(Success {
+                    key: [key; 32],
+                    closure: [1; 32],
+                    stored: true,
+                    duration_ms: 7,
+                }),
+                owned: Vec::new(),
+            },
+            explanation: Some(b"why".to_vec()),
+            log: Some(log.to_vec()),
+        }
+    }
+
+    #[test]
+    fn two_writers_keep_each_others_tasks() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        State::save(
+            &path,
+            &HashMap::from([("a".into(), update(1, b"one"))]),
+            &|_| true,
+        )
+        .unwrap();
+        State::save(
+            &path,
+            &HashMap::from([("b".into(), update(2, b"two"))]),
+            &|_| true,
+        )
+        .unwrap();
+        let state = State::open(&path);
+        assert_eq!(
+            state.task("a").unwrap().success.as_ref().unwrap().key,
+            [1; 32]
+        );
+        assert_eq!(state.log("a").unwrap(), b"one");
+        assert_eq!(state.log("b").unwrap(), b"two");
+    }
+
+    #[test]
+    fn every_flipped_byte_and_every_truncation_is_an_absent_value() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        State::save(
+            &path,
+            &HashMap::from([("a".into(), update(1, b"one"))]),
+            &|_| true,
+        )
+        .unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let truth = State::open(&path);
+        for at in 0..whole.len() {
+            for bytes in [whole[..at].to_vec(), {
+                let mut bytes = whole.clone();
+                bytes[at] ^= 0x40;
+                bytes
+            }] {
+                std::fs::write(&path, bytes).unwrap();
+                let state = State::open(&path);
+                assert!(state.task("a").is_none() || state.task("a") == truth.task("a"));
+                assert!(state.log("a").is_none_or(|log| log == b"one"), "byte {at}");
+                assert!(
+                    state.explanation("a").is_none_or(|log| log == b"why"),
+                    "byte {at}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Faults of the cache and of timing cost work, never a wrong result.
+
+use std::path::PathBuf;
+
+use crate::sandbox::Sandbox;
+
+fn files(dir: PathBuf) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut stack = vec![dir];
+    while let Some(path) = stack.pop() {
+        if path.is_dir() {
+            stack.extend(
+                std::fs::read_dir(path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_corrupt_cache_is_a_miss() {
+    for keep in [0, 10] {
+        let sandbox = Sandbox::simple();
+        sandbox.larder("build");
+        sandbox.remove("out");
+        for file in files(sandbox.cache()) {
+            let bytes = std::fs::read(&file).unwrap();
+            std::fs::write(&file, &bytes[..bytes.len().min(keep)]).unwrap();
+        }
+        assert_eq!(sandbox.statuses("build", 0)[".#build"], "ran");
+        assert_eq!(sandbox.read("out/result.txt"), "one\n");
+    }
+}
+
+#[test]
+fn corrupt_state_never_skips_wrongly() {
+    let sandbox = Sandbox::simple();
+    sandbox.larder("build");
+    for file in files(sandbox.path(".larder")) {
+        std::fs::write(file, b"garbage").unwrap();
+    }
+    sandbox.write("src.txt", "two\n");
+    assert_eq!(sandbox.statuses("build", 0)[".#build"], "ran");
+    assert_eq!(sandbox.read("out/result.txt"), "two\n");
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_degrades_with_a_warning() {
+    let sandbox = Sandbox::simple();
+    std::fs::write(sandbox.cache(), "a file where the folder should be").unwrap();
+    let outcome = sandbox.larder("build");
+    assert_eq!(outcome.code, 0, "{}", outcome.all());
+    assert!(outcome.stderr.contains("warning"), "{}", outcome.all());
+    assert_eq!(sandbox.read("out/result.txt"), "one\n");
+}
+
+#[test]
+fn an_input_edited_during_the_run_is_not_stored() {
+    let sandbox = Sandbox::new(&[
+        (
+            "larder.toml",
+            "[tasks.build]\ncommand = \"echo ran >> ../ran.log; cat src.txt > out.txt; echo edited > src.txt\"\ninputs = [\"src.txt\"]\noutputs = [\"out.txt\"]\n",
+        ),
+        ("src.txt", "one\n"),
+    ]);
+    let outcome = sandbox.larder("build");
+    assert_eq!(outcome.code, 0, "{}", outcome.all());
+    assert!(outcome.stderr.contains("src.txt"), "{}", outcome.all());
+    sandbox.write("src.txt", "one\n");
+    assert_eq!(sandbox.statuses("build", 0)[".#build"], "ran");
+}
+
+#[test]
+fn a_declared_output_that_is_not_made_is_warned_and_not_stored() {
+    let sandbox = Sandbox::new(&[(
+        "larder.toml",
+        "[tasks.build]\ncommand = \"echo ran >> ../ran.log\"\noutputs = [\"dist/**\"]\n",
+    )]);
+    let outcome = sandbox.larder("build");
+    assert_eq!(outcome.code, 0);
+    assert!(outcome.stderr.contains("dist/**"), "{}", outcome.all());
+    sandbox.larder("build");
+    assert_eq!(sandbox.ran().len(), 2);
+}
+
+#[test]
+fn a_killed_run_leaves_nothing_that_is_believed() {
+    let sandbox = Sandbox::new(&[
+        (
+            "larder.toml",
+            "[tasks.build]\ncommand = \"mkdir -p out; echo half > out/result.txt; if [ -e ../kill ]; then kill -9 $PPID; fi; cat src.txt > out/result.txt\"\ninputs = [\"src.txt\"]\noutputs = [\"out/**\"]\n",
+        ),
+        ("src.txt", "one\n"),
+    ]);
+    std::fs::write(sandbox.base().join("kill"), "").unwrap();
+    let killed = sandbox.larder("build");
+    assert_eq!(killed.code, -1, "{}", killed.all());
+    std::fs::remove_file(sandbox.base().join("kill")).unwrap();
+    assert_eq!(sandbox.statuses("build", 0)[".#build"], "ran");
+    assert_eq!(sandbox.read("out/result.txt"), "one\n");
+    assert_eq!(
+        sandbox.statuses("build", 0)[".#build"],
+        "up-to-date",
+        "the half-written file was the task's own"
+    );
+}
+
+#[test]
+fn a_task_may_not_wait_for_its_own_ancestor() {
+    let sandbox = Sandbox::new(&[(
+        "larder.toml",
+        "[tasks.build]\ncommand = \"$LARDER run build\"\noutputs = []\nenv = [\"LARDER\"]\n",
+    )]);
+    let program = env!("CARGO_BIN_EXE_larder-dup");
+    let outcome = sandbox.larder_env("build", &[("LARDER", program)]);
+    assert_ne!(outcome.code, 0);
+    assert!(outcome.all().contains("ancestor"), "{}", outcome.all());
+}
