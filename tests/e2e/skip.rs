@@ -29,7 +29,7 @@ fn an_edit_runs_the_task_again_and_undoing_it_restores() {
 fn an_edit_of_equal_size_right_after_the_run_is_seen() {
     let sandbox = Sandbox::simple();
     for round in 0..20 {
-        let text = format!("{:03}\n", round);
+        let text = format!("{round:03}\n");
         sandbox.write("src.txt", &text);
         let outcome = sandbox.larder("build");
         assert_eq!(outcome.code, 0, "{}", outcome.all());

@@ -77,6 +77,8 @@ pub struct Selection {
 }
 
 /// Flags of `larder run`.
+// Flags are what they are: each bool is one switch of the command line.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// Tasks: `build` (in every project that has it), `web#build` or `web:build`
@@ -276,7 +278,7 @@ pub fn with_run_inserted(mut args: Vec<OsString>) -> Vec<OsString> {
                     || word.starts_with("--color=")
                     || (word.starts_with("-C") && word.len() > 2) =>
             {
-                at += 1
+                at += 1;
             }
             _ => break,
         }

@@ -4,6 +4,8 @@
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
+// Without a current folder there is no library call to hand the message to.
+#[allow(clippy::print_stderr)]
 pub(crate) fn main() -> ExitCode {
     let cwd = match std::env::current_dir() {
         Ok(cwd) => cwd,

@@ -120,7 +120,7 @@ impl Show {
                         record.key.as_deref().unwrap_or_default(),
                         &log.unwrap_or_default(),
                         sinks,
-                    )
+                    );
                 });
             }
         }

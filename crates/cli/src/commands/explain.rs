@@ -23,8 +23,8 @@ pub(super) fn explain(context: &Context<'_>, args: &ExplainArgs) -> Outcome {
         let all: BTreeSet<usize> = (0..workspace.projects.len()).collect();
         let named = select::tasks(workspace, std::slice::from_ref(&args.task), &all).map_err(Usage::new)?;
         let Some(&task) = named.first().filter(|_| named.len() == 1) else {
-            let names: Vec<String> = named.iter().take(5).map(|&task| crate::plan::task_id(workspace, task)).collect();
-            return Err(Usage::new(format!("`{}` names {} tasks\n  choose one, such as {}", args.task, named.len(), names.join(", "))));
+            let candidates: Vec<String> = named.iter().take(5).map(|&task| crate::plan::task_id(workspace, task)).collect();
+            return Err(Usage::new(format!("`{}` names {} tasks\n  choose one, such as {}", args.task, named.len(), candidates.join(", "))));
         };
         let plan = Plan::new(workspace, named, false).map_err(|cycle| Usage { kind: "configuration", message: cycle.to_string() })?;
         let forecasts = look(session, &plan, &Options::plain())?;

@@ -164,7 +164,7 @@ impl Context<'_> {
                 kind: "configuration",
                 message: error.render(self.colour),
             },
-            other => other.into(),
+            other @ OpenError::Io { .. } => other.into(),
         }
     }
 

@@ -14,7 +14,7 @@ mod range;
 #[derive(Debug, thiserror::Error)]
 pub enum SelectError {
     /// No project has this task.
-    #[error("no project has a task named `{name}`{}\n  `larder ls` lists all tasks", hint(.nearest))]
+    #[error("no project has a task named `{name}`{}\n  `larder ls` lists all tasks", hint(.nearest.as_ref()))]
     UnknownTask {
         /// As typed.
         name: String,
@@ -22,7 +22,7 @@ pub enum SelectError {
         nearest: Option<String>,
     },
     /// No project of this name.
-    #[error("there is no project named `{name}`{}\n  `larder ls` lists all projects", hint(.nearest))]
+    #[error("there is no project named `{name}`{}\n  `larder ls` lists all projects", hint(.nearest.as_ref()))]
     UnknownProject {
         /// As typed.
         name: String,
@@ -30,7 +30,7 @@ pub enum SelectError {
         nearest: Option<String>,
     },
     /// A filter that selects nothing can only be a slip.
-    #[error("the filter `{filter}` matches no project{}\n  `larder ls` lists all projects", hint(.nearest))]
+    #[error("the filter `{filter}` matches no project{}\n  `larder ls` lists all projects", hint(.nearest.as_ref()))]
     EmptyFilter {
         /// As typed.
         filter: String,
@@ -57,9 +57,8 @@ pub enum SelectError {
     },
 }
 
-fn hint(nearest: &Option<String>) -> String {
+fn hint(nearest: Option<&String>) -> String {
     nearest
-        .as_ref()
         .map(|name| format!("; did you mean `{name}`?"))
         .unwrap_or_default()
 }
@@ -314,18 +313,17 @@ fn named(
             nearest,
         });
     };
-    match all().find(|(_, task)| task.project == at && task.name == name) {
-        Some((index, _)) => Ok(vec![index]),
-        None => {
-            let names = workspace
-                .tasks
-                .iter()
-                .filter(|task| task.project == at)
-                .map(|task| task.name.as_str());
-            Err(SelectError::UnknownTask {
-                name: word.to_owned(),
-                nearest: nearest(name, names).map(|name| format!("{project}#{name}")),
-            })
-        }
+    if let Some((index, _)) = all().find(|(_, task)| task.project == at && task.name == name) {
+        Ok(vec![index])
+    } else {
+        let names = workspace
+            .tasks
+            .iter()
+            .filter(|task| task.project == at)
+            .map(|task| task.name.as_str());
+        Err(SelectError::UnknownTask {
+            name: word.to_owned(),
+            nearest: nearest(name, names).map(|name| format!("{project}#{name}")),
+        })
     }
 }

@@ -41,28 +41,25 @@ pub(super) fn changed(root: &Path, range: &str) -> Result<Vec<Vec<u8>>, String> 
             .and_then(|commit| commit.tree())
             .map_err(words)
     };
-    let diff = match range.split_once("...") {
-        Some((a, b)) => {
-            let b = commit(b)?;
-            let tree = b.tree().map_err(words)?;
-            repository
-                .diff_tree_to_tree(Some(&since(a, &b)?), Some(&tree), Some(&mut options))
-                .map_err(words)?
-        }
-        None => {
-            let main = ["origin/HEAD", "main", "master"]
-                .into_iter()
-                .find(|name| repository.revparse_single(name).is_ok());
-            let a = if range.is_empty() {
-                main.ok_or("there is no origin/HEAD, main or master")?
-            } else {
-                range
-            };
-            let tree = since(a, &commit("HEAD")?)?;
-            repository
-                .diff_tree_to_workdir_with_index(Some(&tree), Some(&mut options))
-                .map_err(words)?
-        }
+    let diff = if let Some((a, b)) = range.split_once("...") {
+        let b = commit(b)?;
+        let tree = b.tree().map_err(words)?;
+        repository
+            .diff_tree_to_tree(Some(&since(a, &b)?), Some(&tree), Some(&mut options))
+            .map_err(words)?
+    } else {
+        let main = ["origin/HEAD", "main", "master"]
+            .into_iter()
+            .find(|name| repository.revparse_single(name).is_ok());
+        let a = if range.is_empty() {
+            main.ok_or("there is no origin/HEAD, main or master")?
+        } else {
+            range
+        };
+        let tree = since(a, &commit("HEAD")?)?;
+        repository
+            .diff_tree_to_workdir_with_index(Some(&tree), Some(&mut options))
+            .map_err(words)?
     };
     let prefix = prefix.to_string_lossy().replace('\\', "/").into_bytes();
     let mut files = Vec::new();

@@ -1,7 +1,7 @@
 //! A task's inputs: which files match, as manifest rows, with the stat tuples they had.
 //! Does not make keys.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use larder_fingerprint::{Digest, Entry, Globs, Ignore, Row, Scan, Stat};
@@ -261,15 +261,12 @@ pub fn refuse_foreign_outputs(
     task: usize,
     id: &str,
     inputs: &Inputs,
-    owners: &HashMap<Vec<u8>, String>,
+    owner_of: &dyn Fn(&[u8]) -> Option<String>,
     names: &OnceLock<Vec<String>>,
 ) -> Result<(), Fault> {
-    if owners.is_empty() {
-        return Ok(());
-    }
     let mut needed = None;
     for row in &inputs.rows {
-        let Some(owner) = owners.get(&row.path) else {
+        let Some(owner) = owner_of(&row.path) else {
             continue;
         };
         if owner == id {
@@ -282,7 +279,7 @@ pub fn refuse_foreign_outputs(
                 .collect()
         });
         // An owner that is no longer configured cannot run before or after this task.
-        let Some(at) = ids.iter().position(|candidate| candidate == owner) else {
+        let Some(at) = ids.iter().position(|candidate| *candidate == owner) else {
             continue;
         };
         if !needed.contains(&at) {

@@ -110,6 +110,9 @@ impl Done {
     }
 }
 
+/// Paths that dependencies made, with their stat tuples; a missing one has none.
+type DependencyStats = Vec<(Vec<u8>, Option<Seen>)>;
+
 /// What is worked with during one task's life.
 struct Life<'a> {
     run: &'a Run<'a>,
@@ -179,12 +182,12 @@ impl Life<'_> {
             let interrupted = intent::find(&self.run.session.paths.intents, &self.id);
             let may_skip =
                 spec.outputs.is_some() && !self.run.forced(self.task) && !self.after_failure;
-            if may_skip && interrupted.is_none() {
-                if let Some(success) = last.success.as_ref().filter(|success| success.key == key) {
-                    if self.run.session.tree.in_place(&last.owned)? {
-                        return Ok(self.up_to_date(success.clone(), &last, state));
-                    }
-                }
+            if may_skip
+                && interrupted.is_none()
+                && let Some(success) = last.success.as_ref().filter(|success| success.key == key)
+                && self.run.session.tree.in_place(&last.owned)?
+            {
+                return Ok(self.up_to_date(success, &last, state));
             }
             if self.run.session.cancel.is_raised() {
                 return Err(Fault::words("interrupted before it started"));
@@ -218,26 +221,26 @@ impl Life<'_> {
             let mut done = None;
             if may_skip && spec.store && self.run.reads() {
                 if let Some(outputs) = &outputs {
-                    done = self.try_restore(key, outputs, &owned)?;
+                    done = self.try_restore(key, outputs, &owned);
                 }
             } else if self.run.forced(self.task) || (spec.outputs.is_some() && spec.store) {
                 self.record.cache = CacheUse::Bypassed;
             }
             let mut done = match done {
                 Some(done) => done,
-                None => self.execute(&inputs, key, outputs.as_ref(), owned)?,
+                None => self.execute(&inputs, key, outputs.as_ref(), &owned)?,
             };
-            if let Some(update) = &mut done.update {
-                if update.task.success.is_some() {
-                    update.explanation = super::describe::encode(&new);
-                }
+            if let Some(update) = &mut done.update
+                && update.task.success.is_some()
+            {
+                update.explanation = super::describe::encode(&new);
             }
             done.changes = changes;
             return Ok(done);
         }
     }
 
-    fn up_to_date(&mut self, success: Success, last: &TaskState, state: &State) -> Done {
+    fn up_to_date(&mut self, success: &Success, last: &TaskState, state: &State) -> Done {
         self.record.status = Status::UpToDate;
         self.record.cache = CacheUse::Hit;
         #[allow(clippy::cast_precision_loss)]
@@ -348,11 +351,9 @@ impl Life<'_> {
         key: [u8; 32],
         outputs: &Outputs,
         owned: &BTreeMap<Vec<u8>, Row>,
-    ) -> Result<Option<Done>, Fault> {
+    ) -> Option<Done> {
         let session = self.run.session;
-        let Some(store) = session.store() else {
-            return Ok(None);
-        };
+        let store = session.store()?;
         self.record.cache = CacheUse::Miss;
         for candidate in [Key(key), Key(session.bound(&key))] {
             let entry = match store.get(&candidate) {
@@ -371,12 +372,12 @@ impl Life<'_> {
             }
             match self.restore(store, &entry, outputs, owned) {
                 Ok(restored) => {
-                    return Ok(Some(self.restored(&entry, key, restored)));
+                    return Some(self.restored(&entry, key, &restored));
                 }
                 Err(message) => session.cache_fault(&mut self.record, &message),
             }
         }
-        Ok(None)
+        None
     }
 
     fn restore(
@@ -415,7 +416,7 @@ impl Life<'_> {
             .map_err(|error| format!("a cached result of {} cannot be restored: {error}", self.id))
     }
 
-    fn restored(&mut self, entry: &Entry, key: [u8; 32], restored: cache::Restored) -> Done {
+    fn restored(&mut self, entry: &Entry, key: [u8; 32], restored: &cache::Restored) -> Done {
         self.record.status = Status::Restored;
         self.record.cache = CacheUse::Hit;
         #[allow(clippy::cast_precision_loss)]
@@ -469,7 +470,7 @@ impl Life<'_> {
         inputs: &Inputs,
         key: [u8; 32],
         outputs: Option<&Outputs>,
-        owned: BTreeMap<Vec<u8>, Row>,
+        owned: &BTreeMap<Vec<u8>, Row>,
     ) -> Result<Done, Fault> {
         let session = self.run.session;
         let spec = &session.workspace.tasks[self.task];
@@ -570,7 +571,7 @@ impl Life<'_> {
                 spec.store && self.run.writes() && self.store(key, &rows, &log, duration_ms);
             self.record.stored = stored;
             success = Some(Success {
-                key: key,
+                key,
                 closure,
                 stored,
                 duration_ms,
@@ -578,7 +579,7 @@ impl Life<'_> {
         }
         self.record.status = Status::Ran;
         Ok(Done {
-            key: key,
+            key,
             manifest: base,
             closure,
             rows: Arc::new(rows.clone()),
@@ -610,7 +611,7 @@ impl Life<'_> {
         self.record.exit_code = Some(exit.exit_code());
         self.record.error = Some(error.unwrap_or_else(|| words::exit(exit)));
         Done {
-            key: key,
+            key,
             manifest: [0; 32],
             closure: [0; 32],
             rows: Arc::default(),
@@ -678,7 +679,7 @@ impl Life<'_> {
     }
 
     /// Stat tuples of what the direct dependencies made.
-    fn dependency_stats(&self) -> Result<Vec<(Vec<u8>, Option<Seen>)>, Fault> {
+    fn dependency_stats(&self) -> Result<DependencyStats, Fault> {
         let paths: Vec<&[u8]> = self
             .deps
             .iter()
@@ -740,7 +741,7 @@ impl Life<'_> {
             self.record.warnings.push(format!("not stored: {reason}"));
             return Ok(Some(reason));
         }
-        let silent = outputs.unmatched(rows.iter().map(|row| row.path.as_slice()));
+        let silent = outputs.unmatched(&rows.iter().map(|row| row.path.as_slice()));
         if let Some(first) = silent.first() {
             let reason = format!(
                 "its output \"{first}\" matches nothing after the run; correct `outputs`, or declare `outputs = []` if it makes no files"

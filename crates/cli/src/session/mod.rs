@@ -88,6 +88,9 @@ pub struct Surroundings<'a> {
     pub clock: &'a dyn Clock,
 }
 
+/// What a tool command printed, or why it failed.
+type ToolOutput = Result<Vec<u8>, String>;
+
 /// An opened workspace.
 pub struct Session<'a> {
     /// Its root, absolute and without links.
@@ -118,7 +121,7 @@ pub struct Session<'a> {
     warnings: Mutex<Vec<String>>,
     cache_faults: AtomicU64,
     bytes_restored: AtomicU64,
-    tools: Mutex<HashMap<(String, PathBuf), Result<Vec<u8>, String>>>,
+    tools: Mutex<HashMap<(String, PathBuf), ToolOutput>>,
 }
 
 /// Why a session cannot be opened.
@@ -409,10 +412,10 @@ fn cache_dir(
 /// Random bytes made once a workspace; they never leave it.
 fn secret(folder: &Path) -> std::io::Result<[u8; 32]> {
     let path = folder.join("secret");
-    if let Ok(bytes) = std::fs::read(&path) {
-        if let Ok(secret) = bytes.try_into() {
-            return Ok(secret);
-        }
+    if let Ok(bytes) = std::fs::read(&path)
+        && let Ok(secret) = bytes.try_into()
+    {
+        return Ok(secret);
     }
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(std::io::Error::other)?;

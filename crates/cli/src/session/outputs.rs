@@ -83,7 +83,7 @@ impl Outputs {
     }
 
     /// Positive globs that match none of `paths`, as written.
-    pub fn unmatched<'a>(&self, paths: impl Iterator<Item = &'a [u8]> + Clone) -> Vec<&str> {
+    pub fn unmatched<'a>(&self, paths: &(impl Iterator<Item = &'a [u8]> + Clone)) -> Vec<&str> {
         let silent = self
             .single
             .iter()

@@ -67,6 +67,9 @@ impl Options {
     }
 }
 
+/// Manifest and closure digests.
+type Digests = ([u8; 32], [u8; 32]);
+
 /// What the workers of a run share.
 pub struct Run<'a> {
     /// The workspace at work.
@@ -80,7 +83,7 @@ pub struct Run<'a> {
     ids: Vec<String>,
     rules: Vec<OnceLock<Result<Rule, String>>>,
     done: Vec<OnceLock<Done>>,
-    on_disk: Mutex<HashMap<usize, ([u8; 32], [u8; 32])>>,
+    on_disk: Mutex<HashMap<usize, Digests>>,
     owners: Mutex<HashMap<Vec<u8>, String>>,
     names: OnceLock<Vec<String>>,
 }
@@ -155,14 +158,14 @@ impl<'a> Run<'a> {
         };
         let spec = &self.session.workspace.tasks[task];
         let project = &self.session.workspace.projects[spec.project].name;
-        let named = |name: &String| {
+        let meant = |name: &String| {
             name == project
                 || *name == self.ids[task]
                 || *name == format!("{project}:{}", spec.name)
                 || *name == spec.name
         };
         let everything = names.iter().all(String::is_empty);
-        everything || names.iter().any(named)
+        everything || names.iter().any(meant)
     }
 
     /// Whether entries may be restored.
@@ -249,7 +252,7 @@ impl<'a> Run<'a> {
     }
 
     /// Manifest and closure digests of a task that is not part of the run, from what lies on disk.
-    fn as_on_disk(&self, task: usize) -> ([u8; 32], [u8; 32]) {
+    fn as_on_disk(&self, task: usize) -> Digests {
         if let Some(known) = lock(&self.on_disk).get(&task) {
             return *known;
         }
@@ -285,7 +288,7 @@ impl<'a> Run<'a> {
             task,
             &self.ids[task],
             &inputs,
-            &lock(&self.owners),
+            &|path| lock(&self.owners).get(path).cloned(),
             &self.names,
         )?;
         Ok(inputs)

@@ -37,6 +37,7 @@ impl Fault {
     }
 
     /// A glob that cannot be compiled.
+    #[allow(clippy::needless_pass_by_value)] // It is given to `map_err`.
     pub fn glob(error: larder_fingerprint::GlobError) -> Fault {
         Fault::Words(error.to_string())
     }
@@ -71,12 +72,15 @@ pub struct View {
     pub seen: BTreeMap<Vec<u8>, Seen>,
 }
 
+/// A scan and the epoch it was taken in.
+type Taken = (u64, Arc<Scan>);
+
 /// Shares scans and digests between the tasks of a run.
 pub struct Tree {
     scanner: Scanner,
     /// Counts what may have changed files; a scan from before the last such event is not used again.
     epoch: AtomicU64,
-    scans: Mutex<HashMap<(Vec<u8>, Ignore), (u64, Arc<Scan>)>>,
+    scans: Mutex<HashMap<(Vec<u8>, Ignore), Taken>>,
 }
 
 impl Tree {
@@ -239,7 +243,7 @@ impl Tree {
             ),
             // A file that changes while it is read is not as the task left it; which one, the next look tells.
             Err(Fault::Read(ReadError::Changed { path } | ReadError::Vanished { path })) => {
-                wrong.push(path)
+                wrong.push(path);
             }
             Err(other) => return Err(other),
         }

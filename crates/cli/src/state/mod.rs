@@ -114,7 +114,7 @@ impl State {
             blob
         };
         for (id, record) in &old.head.tasks {
-            if updates.contains_key(id) || !(keep(id) || !record.task.owned.is_empty()) {
+            if updates.contains_key(id) || !keep(id) && record.task.owned.is_empty() {
                 continue;
             }
             let explanation = old.explanation(id).map(&mut add);
