@@ -121,3 +121,32 @@ fn a_task_may_not_wait_for_its_own_ancestor() {
     assert_ne!(outcome.code, 0);
     assert!(outcome.all().contains("ancestor"), "{}", outcome.all());
 }
+
+#[test]
+fn a_cache_over_its_bound_is_trimmed_once_a_day_after_a_store() {
+    let sandbox = Sandbox::simple();
+    let config = sandbox.read("larder.toml");
+    sandbox.write(
+        "larder.toml",
+        &format!("[cache]\nmax-size = \"1B\"\n{config}"),
+    );
+    sandbox.larder("build");
+    std::fs::remove_file(sandbox.cache().join("last-prune")).unwrap();
+    // As if an hour had gone by: what was used a moment ago is left alone.
+    for file in files(sandbox.cache()) {
+        let hour = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+        std::fs::File::open(file).unwrap().set_modified(hour).unwrap();
+    }
+    sandbox.write("src.txt", "two\n");
+    sandbox.larder("build");
+    let stamp = sandbox.cache().join("last-prune");
+    assert!(stamp.exists());
+    let outcome = sandbox.larder("cache status --json");
+    let status: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(
+        status["entries"],
+        1,
+        "what this run holds stays, the rest goes\n{}",
+        outcome.all()
+    );
+}

@@ -72,6 +72,9 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &Session<'_>) -> O
     let results = run.execute().map_err(Usage::new)?;
     show.finish();
     let writes = run.remember(&results);
+    if results.values().any(|done| done.record.stored) {
+        session.bound_cache();
+    }
     let code = run.exit_code(&results);
     let mut record = account(session, args, &results, code, writes);
     record.warnings.extend(undeclared(session, &results));

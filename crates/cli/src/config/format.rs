@@ -71,8 +71,6 @@ pub struct Task {
     pub relocatable: bool,
     /// Whether the key leaves out the operating system and the architecture.
     pub platform_independent: bool,
-    /// The make-style dependency file, relative to the project.
-    pub depfile: Option<String>,
     /// Where it is defined: the project's table, else the root's.
     pub location: Location,
 }

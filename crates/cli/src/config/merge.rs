@@ -359,7 +359,7 @@ fn merge(root: Option<(&S<String>, &TaskTable)>, own: Option<(&S<String>, &TaskT
             }
         };
     }
-    let table = over!(output_logs, timeout, clean, store, relocatable, platform_independent, depfile;
+    let table = over!(output_logs, timeout, clean, store, relocatable, platform_independent;
         depends_on, outputs, env, pass_through_env, tools, before, after);
     Merged { table, at }
 }
@@ -424,9 +424,6 @@ fn task(project: usize, name: &str, merged: &Merged, files: &[FileText], cx: &mu
         store: flag(&table.store, true),
         relocatable: flag(&table.relocatable, false),
         platform_independent: flag(&table.platform_independent, false),
-        depfile: table.depfile.as_ref().and_then(|depfile| {
-            glob(&depfile.value, depfile.at, cx).map(|_| depfile.value.clone())
-        }),
         location: location(merged.at, files),
     }
 }
@@ -464,8 +461,7 @@ fn check_group(name: &str, merged: &Merged, cx: &mut Cx) {
         clean,
         store,
         relocatable,
-        platform_independent,
-        depfile
+        platform_independent
     );
     for (key, at) in keys {
         let Some(at) = at else { continue };

@@ -142,8 +142,6 @@ keys! {
         relocatable "relocatable": bool,
         /// Whether the key leaves out system and architecture. Default: false.
         platform_independent "platform-independent": bool,
-        /// A make-style dependency file that the command writes; what it lists becomes input.
-        depfile "depfile": String,
         /// Tasks that run first, as dependencies.
         before "before": Vec<S<DepValue>>,
         /// Tasks that run when this one has succeeded.

@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use larder_cache::{DiskStore, PackOptions};
 use larder_fingerprint::{Digest, DiskFiles, Memo, Scanner};
@@ -237,6 +238,37 @@ impl<'a> Session<'a> {
         self.store.get_or_init(open).as_ref()
     }
 
+    /// Trims the cache to its bounds, at most once a day and only after something was stored: growth is bounded
+    /// without a command, and runs do not pay for it.
+    pub fn bound_cache(&self) {
+        let Some(store) = self.store.get().and_then(Option::as_ref) else {
+            return;
+        };
+        let Ok(dir) = &self.cache_dir else { return };
+        let stamp = dir.join("last-prune");
+        let age = stamp.metadata().and_then(|stat| stat.modified()).ok();
+        let age = age.and_then(|time| time.elapsed().ok());
+        if age.is_some_and(|age| age.as_secs() < 24 * 60 * 60) {
+            return;
+        }
+        let settings = &self.workspace.settings.cache;
+        let limits = larder_cache::Limits {
+            max_bytes: Some(settings.max_size.unwrap_or(DEFAULT_MAX_SIZE)),
+            max_age: Some(Duration::from_secs(
+                settings.max_age.unwrap_or(DEFAULT_MAX_AGE),
+            )),
+        };
+        let pruned = larder_cache::Prune::prune(store, &limits).map_err(|error| error.to_string());
+        let marked = std::fs::write(&stamp, b"").map_err(|error| error.to_string());
+        if let Err(message) = pruned.map(|_| ()).and(marked) {
+            self.cache_faults.fetch_add(1, Ordering::Relaxed);
+            self.warn(format!(
+                "the cache in {} cannot be trimmed: {message}",
+                dir.display()
+            ));
+        }
+    }
+
     /// Where the cache lies.
     ///
     /// # Errors
@@ -256,12 +288,7 @@ impl<'a> Session<'a> {
 
     /// Under which key a result that is bound to this root is kept.
     pub fn bound(&self, key: &[u8; 32]) -> [u8; 32] {
-        let mut hasher = blake3::Hasher::new();
-        hasher
-            .update(b"larder bound key 1\n")
-            .update(key)
-            .update(&self.root_digest);
-        *hasher.finalize().as_bytes()
+        larder_fingerprint::bound_key(Digest(*key), Digest(self.root_digest)).0
     }
 
     /// Notes a warning about the run as a whole.

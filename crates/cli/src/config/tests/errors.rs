@@ -381,6 +381,24 @@ error: `foreach` is not available yet
 }
 
 #[test]
+fn depfile() {
+    let text = r#"
+[tasks.cc]
+command = "x"
+depfile = "x.d"
+"#;
+    assert_snapshot!(refused(&[("larder.toml", text)]), @r##"
+error: `depfile` is not available yet
+ --> larder.toml:4:1
+  |
+4 | depfile = "x.d"
+  | ^^^^^^^
+  |
+  = help: list what the command reads in `inputs`, as in "include/**"
+"##);
+}
+
+#[test]
 fn dependency_on_nothing() {
     let text = r#"
 [tasks.build]

@@ -111,7 +111,6 @@ output-logs = "full"
 timeout = "10m"
 before = ["prepare"]
 after = ["notify"]
-depfile = "gen/x.d"
 [hooks]
 before-all = ["lint"]
 after-all = ["report"]
