@@ -27,6 +27,7 @@ pub(super) fn files(root: &Path, found: Found) -> Vec<NewFile> {
     if found.projects.is_empty() {
         let mut text = String::new();
         notes(&mut text, &found.notes);
+        blank(&mut text);
         text.push_str(EXAMPLE);
         return vec![file("", text)];
     }
@@ -48,6 +49,9 @@ pub(super) fn files(root: &Path, found: Found) -> Vec<NewFile> {
                 let _ = writeln!(text, "depends-on = {}", list(own));
             }
             task_tail(&mut text, task, true);
+        }
+        if text.is_empty() {
+            text.push_str("# This project has no tasks of its own.\n");
         }
         files.push(file(dir, text.trim_start_matches('\n').to_owned()));
     }
@@ -80,6 +84,7 @@ fn root_text(root: &Path, found: &Found, defaults: &BTreeMap<String, Vec<String>
     let mut remarks = found.notes.clone();
     remarks.extend(own.into_iter().flat_map(|own| own.notes.iter().cloned()));
     notes(&mut text, &remarks);
+    blank(&mut text);
     text.push_str("[workspace]\n");
     if !alone {
         let dirs: BTreeSet<String> = found.projects.keys().cloned().collect();
@@ -177,7 +182,11 @@ fn notes(text: &mut String, notes: &[String]) {
     for note in notes {
         let _ = writeln!(text, "# {note}");
     }
-    if !notes.is_empty() {
+}
+
+/// An empty line, unless the text begins here.
+fn blank(text: &mut String) {
+    if !text.is_empty() {
         text.push('\n');
     }
 }
