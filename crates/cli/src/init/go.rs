@@ -99,15 +99,14 @@ fn words(line: &str) -> Vec<String> {
     let mut rest = line.trim_start();
     while !rest.is_empty() && !rest.starts_with("//") {
         let quote = rest.chars().next().filter(|c| matches!(c, '"' | '`'));
-        let (word, after) = match quote {
-            Some(quote) => rest[1..].split_once(quote).unwrap_or((&rest[1..], "")),
-            None => {
-                let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
-                if end > 1 && rest[..end].ends_with('(') {
-                    rest.split_at(end - 1)
-                } else {
-                    rest.split_at(end)
-                }
+        let (word, after) = if let Some(quote) = quote {
+            rest[1..].split_once(quote).unwrap_or((&rest[1..], ""))
+        } else {
+            let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+            if end > 1 && rest[..end].ends_with('(') {
+                rest.split_at(end - 1)
+            } else {
+                rest.split_at(end)
             }
         };
         words.push(word.to_owned());

@@ -10,6 +10,7 @@ mod python;
 mod render;
 mod shape;
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;
 
 use std::fs::{self, OpenOptions};
@@ -80,7 +81,7 @@ pub fn plan(root: &Path) -> Result<Vec<NewFile>, InitError> {
     cargo::read(root, &mut found)?;
     go::read(root, &mut found)?;
     python::read(root, &mut found)?;
-    let files = render::files(root, shape::settle(found));
+    let files = render::files(root, &shape::settle(found));
     for file in &files {
         refuse_existing(root, &file.path)?;
     }
@@ -163,11 +164,7 @@ fn read_toml(path: &Path) -> Result<Option<toml::Table>, InitError> {
         let at = error.span().map_or(0, |span| span.start).min(text.len());
         InitError::Manifest {
             path: path.to_path_buf(),
-            line: text.as_bytes()[..at]
-                .iter()
-                .filter(|b| **b == b'\n')
-                .count()
-                + 1,
+            line: text.get(..at).unwrap_or("").matches('\n').count() + 1,
             message: error.message().to_owned(),
         }
     })

@@ -23,7 +23,7 @@ outputs = []
 "#;
 
 /// The files, the root's first.
-pub(super) fn files(root: &Path, found: Found) -> Vec<NewFile> {
+pub(super) fn files(root: &Path, found: &Found) -> Vec<NewFile> {
     if found.projects.is_empty() {
         let mut text = String::new();
         notes(&mut text, &found.notes);
@@ -31,12 +31,12 @@ pub(super) fn files(root: &Path, found: Found) -> Vec<NewFile> {
         text.push_str(EXAMPLE);
         return vec![file("", text)];
     }
-    let defaults = defaults(&found);
-    let mut files = vec![file("", root_text(root, &found, &defaults))];
+    let defaults = defaults(found);
+    let mut files = vec![file("", root_text(root, found, &defaults))];
     for (dir, project) in found.projects.iter().filter(|(dir, _)| !dir.is_empty()) {
         let mut text = String::new();
         notes(&mut text, &project.notes);
-        project_table(&mut text, &found, project);
+        project_table(&mut text, found, project);
         for (name, task) in &project.tasks {
             let default = defaults.get(name.as_str());
             let mut own: Vec<&String> = task.depends_on.iter().collect();

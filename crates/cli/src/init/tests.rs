@@ -29,7 +29,8 @@ fn made(files: &[(&str, &str)]) -> (String, Workspace) {
     for file in &planned {
         let text = fs::read_to_string(root.path().join(&file.path)).unwrap();
         assert_eq!(text, file.text);
-        shown.push_str(&format!("==> {}\n{text}", file.path.display()));
+        let path = file.path.display().to_string();
+        shown.extend(["==> ", &path, "\n", &text]);
     }
     match load(root.path()) {
         Ok(workspace) => (shown, workspace),
