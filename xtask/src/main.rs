@@ -1,2 +1,81 @@
-//! Tasks of this repository.
-fn main() {}
+//! Tasks of this repository: `cargo xtask tidy`, `docs` and `ci`.
+//! It knows the repository's layout, and nothing of what the crates do.
+// A task runner talks to whoever started it.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod docs;
+mod tidy;
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Tasks of this repository")]
+enum Xtask {
+    /// Check what compilers do not: layering, layout, purity of the libraries, freshness of the docs
+    Tidy,
+    /// Write docs/cli.md from the definition of the command line
+    Docs,
+    /// Run the whole gate, .ci/run
+    Ci,
+}
+
+fn main() -> ExitCode {
+    match run(&Xtask::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: &Xtask) -> Result<ExitCode, Box<dyn Error>> {
+    let root = repository()?;
+    match task {
+        Xtask::Tidy => tidy(&root),
+        Xtask::Docs => {
+            std::fs::write(root.join(docs::PATH), docs::reference(&docs::command()))?;
+            println!("wrote {}", docs::PATH);
+            Ok(ExitCode::SUCCESS)
+        }
+        Xtask::Ci => {
+            let status = Command::new("bash")
+                .arg(".ci/run")
+                .current_dir(&root)
+                .status()?;
+            Ok(if status.success() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            })
+        }
+    }
+}
+
+fn tidy(root: &Path) -> Result<ExitCode, Box<dyn Error>> {
+    let violations = tidy::check(root)?;
+    for violation in &violations {
+        eprintln!("{violation}");
+    }
+    if violations.is_empty() {
+        println!("tidy");
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!(
+        "{} to mend; see CONTRIBUTING.md for the reasons",
+        violations.len()
+    );
+    Ok(ExitCode::FAILURE)
+}
+
+/// The root of the repository. It is asked of Cargo at run time, since a build may be moved.
+fn repository() -> Result<PathBuf, Box<dyn Error>> {
+    let folder = std::env::var_os("CARGO_MANIFEST_DIR").ok_or("start it as `cargo xtask`")?;
+    let root = Path::new(&folder).parent().ok_or("no folder above xtask")?;
+    Ok(root.to_path_buf())
+}
