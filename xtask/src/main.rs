@@ -5,6 +5,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod docs;
+#[cfg(test)]
+mod own_build;
 mod tidy;
 
 use std::error::Error;
