@@ -9,6 +9,7 @@ mod config_errors;
 mod early_cutoff;
 mod explain;
 mod faults;
+mod hostile;
 mod ownership;
 mod request;
 mod restore;

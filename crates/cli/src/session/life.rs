@@ -535,7 +535,7 @@ impl Life<'_> {
             .unwrap_or_default();
         // What lies there now and either was not there before, or not so, was written by this run.
         let rows = session.tree.rows(&after, &|path, seen| {
-            before.seen.get(path) != Some(seen) || (!spec.clean && owned.contains_key(path))
+            wrote(before.seen.get(path), seen) || (!spec.clean && owned.contains_key(path))
         })?;
         if !exit.success() {
             return Ok(self.not_succeeded(exit, error, rows, key));
@@ -544,7 +544,7 @@ impl Life<'_> {
             .seen
             .iter()
             .filter(|(path, seen)| {
-                before.seen.get(*path) == Some(*seen) && !owned.contains_key(*path)
+                !wrote(before.seen.get(*path), seen) && !owned.contains_key(*path)
             })
             .map(|(path, _)| path)
             .collect();
@@ -836,6 +836,16 @@ impl Life<'_> {
             }
         }
     }
+}
+
+/// Whether a run wrote what lies at a path. A file whose mode, owner or link count alone changed is still the one that
+/// was there: taking it for written would let the next run delete it.
+fn wrote(before: Option<&Seen>, now: &Seen) -> bool {
+    let same = |was: &Seen| {
+        (was.kind, was.size, was.mtime_ns, was.dev, was.ino)
+            == (now.kind, now.size, now.mtime_ns, now.dev, now.ino)
+    };
+    !before.is_some_and(same)
 }
 
 /// Bytes in hexadecimal.
