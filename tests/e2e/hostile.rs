@@ -23,3 +23,14 @@ fn a_file_of_the_user_that_a_task_only_chmods_is_not_taken_for_an_output() {
     sandbox.larder("build");
     assert_eq!(sandbox.read("out/user.txt"), "precious");
 }
+
+#[test]
+fn one_tool_command_under_two_environments_runs_twice() {
+    let sandbox = Sandbox::new(&[(
+        "larder.toml",
+        "[tasks.a]\ncommand = \"true\"\ntools = [\"echo $FOO\"]\ninputs = []\noutputs = []\n[tasks.b]\ncommand = \"echo b$FOO >> ../ran.log\"\ntools = [\"echo $FOO\"]\npass-through-env = [\"FOO\"]\ndepends-on = [\"a\"]\ninputs = []\noutputs = []\n",
+    )]);
+    sandbox.larder_env("b", &[("FOO", "1")]);
+    sandbox.larder_env("b", &[("FOO", "2")]);
+    assert_eq!(sandbox.ran(), ["b1", "b2"]);
+}

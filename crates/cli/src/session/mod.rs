@@ -91,6 +91,8 @@ pub struct Surroundings<'a> {
 
 /// What a tool command printed, or why it failed.
 type ToolOutput = Result<Vec<u8>, String>;
+/// A tool command, the folder it runs in and its environment.
+type ToolCall = (String, PathBuf, Vec<(OsString, OsString)>);
 
 /// An opened workspace.
 pub struct Session<'a> {
@@ -122,7 +124,7 @@ pub struct Session<'a> {
     warnings: Mutex<Vec<String>>,
     cache_faults: AtomicU64,
     bytes_restored: AtomicU64,
-    tools: Mutex<HashMap<(String, PathBuf), ToolOutput>>,
+    tools: Mutex<HashMap<ToolCall, ToolOutput>>,
 }
 
 /// Why a session cannot be opened.
@@ -333,7 +335,7 @@ impl<'a> Session<'a> {
         self.clock.now().wall_ns
     }
 
-    /// The output of a tool command, run once a (command, folder) and run.
+    /// The output of a tool command, run once a (command, folder, environment) and run.
     ///
     /// # Errors
     /// When it fails.
@@ -343,7 +345,7 @@ impl<'a> Session<'a> {
         folder: &Path,
         env: &[(OsString, OsString)],
     ) -> Result<Vec<u8>, Fault> {
-        let key = (command.to_owned(), folder.to_owned());
+        let key = (command.to_owned(), folder.to_owned(), env.to_vec());
         let known = self
             .tools
             .lock()
