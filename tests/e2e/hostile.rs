@@ -14,11 +14,7 @@ fn a_file_of_the_user_that_a_task_only_chmods_is_not_taken_for_an_output() {
     ]);
     let outcome = sandbox.larder("build");
     assert_eq!(outcome.code, 0, "{}", outcome.all());
-    assert!(
-        outcome.stderr.contains("out/user.txt"),
-        "{}",
-        outcome.all()
-    );
+    assert!(outcome.stderr.contains("out/user.txt"), "{}", outcome.all());
     sandbox.write("src", "2");
     sandbox.larder("build");
     assert_eq!(sandbox.read("out/user.txt"), "precious");
@@ -33,4 +29,32 @@ fn one_tool_command_under_two_environments_runs_twice() {
     sandbox.larder_env("b", &[("FOO", "1")]);
     sandbox.larder_env("b", &[("FOO", "2")]);
     assert_eq!(sandbox.ran(), ["b1", "b2"]);
+}
+
+#[test]
+fn a_global_input_that_a_task_writes_is_seen_by_those_after_it() {
+    let sandbox = Sandbox::new(&[
+        (
+            "larder.toml",
+            "[tasks.install]\ncommand = \"cat version > Cargo.lock\"\ninputs = [\"version\"]\noutputs = []\n[tasks.build]\ncommand = \"mkdir -p out; cat Cargo.lock > out/result\"\ndepends-on = [\"install\"]\ninputs = []\noutputs = [\"out/**\"]\n",
+        ),
+        ("version", "new"),
+        ("Cargo.lock", "old"),
+    ]);
+    let record = sandbox.record("build", 0);
+    let install = record["tasks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|task| task["task"] == ".#install")
+        .unwrap();
+    assert!(
+        install["not_stored"]
+            .as_str()
+            .is_some_and(|why| why.contains("global input")),
+        "{install}"
+    );
+    sandbox.write("Cargo.lock", "old");
+    sandbox.larder("build --only");
+    assert_eq!(sandbox.read("out/result"), "old");
 }

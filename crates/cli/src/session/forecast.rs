@@ -128,8 +128,9 @@ fn judge(run: &Run<'_>, task: usize, verdicts: &[Option<Verdict>]) -> Result<For
     }
     let inputs = run.inputs(task)?;
     let parts = run.parts(task, &deps)?;
-    let key = parts.key(&inputs, &run.global);
-    let new = parts.explain(&inputs, &run.global, &session.secret);
+    let global = run.global()?;
+    let key = parts.key(&inputs, &global);
+    let new = parts.explain(&inputs, &global, &session.secret);
     let old = session
         .state
         .explanation(&id)

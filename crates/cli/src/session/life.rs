@@ -175,7 +175,8 @@ impl Life<'_> {
         loop {
             let inputs = self.run.inputs(self.task)?;
             let parts = self.run.parts(self.task, &self.deps)?;
-            let key = parts.key(&inputs, &self.run.global);
+            let global = self.run.global()?;
+            let key = parts.key(&inputs, &global);
             self.record.key = Some(hex(&key));
             let state = fresh.as_ref().unwrap_or(&self.run.session.state);
             let last = state.task(&self.id).cloned().unwrap_or_default();
@@ -201,7 +202,7 @@ impl Life<'_> {
             let old = state
                 .explanation(&self.id)
                 .and_then(|bytes| super::describe::decode(&bytes));
-            let new = parts.explain(&inputs, &self.run.global, &self.run.session.secret);
+            let new = parts.explain(&inputs, &global, &self.run.session.secret);
             let changes = old
                 .as_ref()
                 .map(|old| larder_fingerprint::diff(old, &new))
@@ -228,7 +229,7 @@ impl Life<'_> {
             }
             let mut done = match done {
                 Some(done) => done,
-                None => self.execute(&inputs, key, outputs.as_ref(), &owned)?,
+                None => self.execute(&inputs, &global, key, outputs.as_ref(), &owned)?,
             };
             if let Some(update) = &mut done.update
                 && update.task.success.is_some()
@@ -468,6 +469,7 @@ impl Life<'_> {
     fn execute(
         &mut self,
         inputs: &Inputs,
+        global: &[larder_fingerprint::Row],
         key: [u8; 32],
         outputs: Option<&Outputs>,
         owned: &BTreeMap<Vec<u8>, Row>,
@@ -556,7 +558,7 @@ impl Life<'_> {
             );
             return Ok(self.not_succeeded(Exit::Code(1), Some(message), rows, key));
         }
-        let reason = self.unkeepable(inputs, outputs, &rows, &foreign, &dep_stats)?;
+        let reason = self.unkeepable(inputs, global, outputs, &rows, &foreign, &dep_stats)?;
         let manifest = cache::digest(&rows);
         let base = if outputs.is_some() { manifest } else { key };
         let closure = super::describe::closure(&base, &self.deps);
@@ -693,6 +695,7 @@ impl Life<'_> {
     fn unkeepable(
         &mut self,
         inputs: &Inputs,
+        global: &[larder_fingerprint::Row],
         outputs: Option<&Outputs>,
         rows: &[Row],
         foreign: &[&Vec<u8>],
@@ -716,6 +719,11 @@ impl Life<'_> {
             } else {
                 format!("its input {} {how} while it ran", lossy(&path))
             };
+            self.record.warnings.push(format!("not stored: {reason}"));
+            return Ok(Some(reason));
+        }
+        if *self.run.global()? != global {
+            let reason = "a global input changed while it ran".to_owned();
             self.record.warnings.push(format!("not stored: {reason}"));
             return Ok(Some(reason));
         }

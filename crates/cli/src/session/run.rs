@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use larder_cache::Row;
@@ -76,8 +76,8 @@ pub struct Run<'a> {
     pub session: &'a Session<'a>,
     /// Where output goes.
     pub show: &'a Show,
-    /// The global inputs, the same for every task.
-    pub global: Vec<larder_fingerprint::Row>,
+    /// The global inputs and the epoch of the tree they were read in.
+    global: Mutex<(u64, Arc<Vec<larder_fingerprint::Row>>)>,
     plan: &'a Plan,
     options: &'a Options,
     ids: Vec<String>,
@@ -114,7 +114,10 @@ impl<'a> Run<'a> {
             );
         }
         Ok(Run {
-            global: describe::global_rows(session, &session.workspace)?,
+            global: Mutex::new((
+                session.tree.epoch(),
+                Arc::new(describe::global_rows(session, &session.workspace)?),
+            )),
             session,
             show,
             plan,
@@ -128,6 +131,20 @@ impl<'a> Run<'a> {
             owners: Mutex::new(owners),
             names: OnceLock::new(),
         })
+    }
+
+    /// The global inputs, the same for every task, as they are now: a task may have written one.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn global(&self) -> Result<Arc<Vec<larder_fingerprint::Row>>, Fault> {
+        let epoch = self.session.tree.epoch();
+        let mut known = lock(&self.global);
+        if known.0 != epoch {
+            let rows = describe::global_rows(self.session, &self.session.workspace)?;
+            *known = (epoch, Arc::new(rows));
+        }
+        Ok(Arc::clone(&known.1))
     }
 
     /// The graph of the run.

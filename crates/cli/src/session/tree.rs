@@ -103,6 +103,11 @@ impl Tree {
         self.epoch.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// Grows whenever files may have changed.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::SeqCst)
+    }
+
     /// The files under a folder, from a scan that nothing has happened since.
     ///
     /// # Errors
