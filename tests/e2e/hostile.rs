@@ -58,3 +58,30 @@ fn a_global_input_that_a_task_writes_is_seen_by_those_after_it() {
     sandbox.larder("build --only");
     assert_eq!(sandbox.read("out/result"), "old");
 }
+
+#[test]
+fn an_output_may_move_from_one_task_to_another() {
+    let config = |a: &str, b: &str, globs: [&str; 2]| {
+        format!(
+            "[tasks.a]\ncommand = \"mkdir -p out; {a}\"\ninputs = []\noutputs = [\"{}\"]\n[tasks.b]\ncommand = \"mkdir -p out; {b}\"\ninputs = []\noutputs = [\"{}\"]\ndepends-on = [\"a\"]\n",
+            globs[0], globs[1]
+        )
+    };
+    let one = config(
+        "echo > out/a1; echo > out/x1",
+        "echo > out/b2",
+        ["out/*1", "out/*2"],
+    );
+    let two = config(
+        "echo > out/a1",
+        "echo > out/b2; echo x > out/x1",
+        ["out/a1", "out/[bx]*"],
+    );
+    let sandbox = Sandbox::new(&[("larder.toml", &one)]);
+    sandbox.statuses("b", 0);
+    sandbox.write("larder.toml", &two);
+    let outcome = sandbox.larder("b");
+    assert_eq!(outcome.code, 0, "{}", outcome.all());
+    assert_eq!(sandbox.statuses("b", 0)[".#b"], "up-to-date");
+    assert_eq!(sandbox.read("out/x1"), "x\n");
+}

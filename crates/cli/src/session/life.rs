@@ -550,7 +550,7 @@ impl Life<'_> {
             })
             .map(|(path, _)| path)
             .collect();
-        if let Some(clash) = self.run.claim(&self.id, &rows) {
+        if let Some(clash) = self.run.claim(&self.id, owned.keys(), &rows) {
             let message = format!(
                 "it wrote {}, which {} wrote too\n  give each output path one task: change the `outputs` of one of them",
                 lossy(&clash.0),

@@ -324,14 +324,33 @@ impl<'a> Run<'a> {
         Parts::gather(self.session, task, &self.ids[task], args, deps)
     }
 
-    /// Notes that a task wrote these paths; the first path that another task of this workspace wrote too is refused.
-    pub fn claim(&self, id: &str, rows: &[Row]) -> Option<(Vec<u8>, String)> {
+    /// Notes that a task that owned the paths `before` wrote `rows` now; the first path that another task of this
+    /// workspace wrote too, and still declares, is refused.
+    pub fn claim<'p>(
+        &self,
+        id: &str,
+        before: impl Iterator<Item = &'p Vec<u8>>,
+        rows: &[Row],
+    ) -> Option<(Vec<u8>, String)> {
         let mut owners = lock(&self.owners);
-        let configured = |owner: &String| self.ids.contains(owner);
+        for path in before {
+            if owners.get(path).is_some_and(|owner| owner == id) {
+                owners.remove(path);
+            }
+        }
+        let declares = |owner: &String, path: &[u8]| {
+            let Some(task) = self.ids.iter().position(|known| known == owner) else {
+                return false;
+            };
+            let spec = &self.session.workspace.tasks[task];
+            let dir = &self.session.workspace.projects[spec.project].dir;
+            Outputs::new(dir, spec.outputs.as_deref().unwrap_or_default())
+                .is_ok_and(|outputs| outputs.covers(path))
+        };
         if let Some((row, owner)) = rows.iter().find_map(|row| {
             owners
                 .get(&row.path)
-                .filter(|owner| *owner != id && configured(owner))
+                .filter(|owner| *owner != id && declares(owner, &row.path))
                 .map(|owner| (row, owner))
         }) {
             return Some((row.path.clone(), owner.clone()));
