@@ -85,3 +85,18 @@ fn an_output_may_move_from_one_task_to_another() {
     assert_eq!(sandbox.statuses("b", 0)[".#b"], "up-to-date");
     assert_eq!(sandbox.read("out/x1"), "x\n");
 }
+
+#[test]
+fn what_lies_behind_an_edge_that_is_not_transitive_is_an_ordinary_input() {
+    let sandbox = Sandbox::new(&[
+        (
+            "larder.toml",
+            "[tasks.a]\ncommand = \"mkdir -p ga; cp src ga/x\"\ninputs = [\"src\"]\noutputs = [\"ga/**\"]\n[tasks.b]\ncommand = \"mkdir -p gb; echo > gb/x\"\ninputs = []\noutputs = [\"gb/**\"]\ndepends-on = [\"a\"]\n[tasks.c]\ncommand = \"mkdir -p gc; cp ga/x gc/x\"\ninputs = [\"$DEFAULT$\", \"!src\"]\noutputs = [\"gc/**\"]\ndepends-on = [{ task = \"b\", transitive = false }]\n",
+        ),
+        ("src", "1"),
+    ]);
+    sandbox.larder("c");
+    sandbox.write("src", "2");
+    sandbox.larder("c");
+    assert_eq!(sandbox.read("gc/x"), "2");
+}

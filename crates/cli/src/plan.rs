@@ -171,6 +171,23 @@ pub fn closure(workspace: &Workspace, from: &[usize]) -> BTreeSet<usize> {
     found
 }
 
+/// A task and those whose outputs enter its key through its dependencies: behind `transitive = false` only the
+/// dependency itself.
+pub fn known_by_key(workspace: &Workspace, task: usize) -> BTreeSet<usize> {
+    let mut whole = Vec::new();
+    let mut alone = vec![task];
+    for dep in &workspace.tasks[task].deps {
+        match dep.kind {
+            DepKind::Needs { transitive: true } => whole.push(dep.task),
+            DepKind::Needs { transitive: false } => alone.push(dep.task),
+            DepKind::After | DepKind::AfterAll => {}
+        }
+    }
+    let mut found = closure(workspace, &whole);
+    found.extend(alone);
+    found
+}
+
 /// Of two edges between the same tasks, the one that asks for more.
 fn stronger(a: DepKind, b: DepKind) -> DepKind {
     let rank = |kind| match kind {

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use larder_fingerprint::{Digest, Entry, Globs, Ignore, Row, Scan, Stat};
 
 use crate::config::{InputItem, Workspace};
-use crate::plan::closure;
+use crate::plan::{closure, known_by_key};
 
 use super::outputs::anchored;
 use super::tree::{Fault, Tree, lossy};
@@ -125,7 +125,7 @@ pub fn rule(workspace: &Workspace, task: usize) -> Result<Rule, Fault> {
     let dir = &workspace.projects[spec.project].dir;
     let mut rule = rule_of(dir, spec.inputs.as_deref().unwrap_or(&[InputItem::Default]))?;
     if rule.items.iter().any(|item| matches!(item, Item::Default)) {
-        for other in closure(workspace, &[task]) {
+        for other in known_by_key(workspace, task) {
             let there = &workspace.tasks[other];
             let other_dir = &workspace.projects[there.project].dir;
             let declared = there.outputs.as_deref().unwrap_or_default();
