@@ -100,3 +100,20 @@ fn what_lies_behind_an_edge_that_is_not_transitive_is_an_ordinary_input() {
     sandbox.larder("c");
     assert_eq!(sandbox.read("gc/x"), "2");
 }
+
+#[test]
+fn only_never_skips_after_a_dependency_whose_effect_is_unknown() {
+    let sandbox = Sandbox::new(&[
+        (
+            "larder.toml",
+            "[tasks.a]\ncommand = \"cp src middle\"\ninputs = [\"src\"]\n[tasks.b]\ncommand = \"mkdir -p out; cp middle out/result\"\ninputs = []\noutputs = [\"out/**\"]\ndepends-on = [\"a\"]\n",
+        ),
+        ("src", "1"),
+    ]);
+    sandbox.larder("a");
+    sandbox.larder("b --only");
+    sandbox.write("src", "2");
+    sandbox.larder("a");
+    sandbox.larder("b --only");
+    assert_eq!(sandbox.read("out/result"), "2");
+}

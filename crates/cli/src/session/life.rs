@@ -171,6 +171,12 @@ impl Life<'_> {
 
     fn decide(&mut self) -> Result<Done, Fault> {
         let spec = &self.run.session.workspace.tasks[self.task];
+        let unseen = self.run.unseen(self.task);
+        if let Some(dep) = &unseen {
+            self.record.why.push(format!(
+                "{dep}, on which it depends, is not part of this run and declares no `outputs`"
+            ));
+        }
         let mut fresh: Option<State> = None;
         loop {
             let inputs = self.run.inputs(self.task)?;
@@ -181,8 +187,10 @@ impl Life<'_> {
             let state = fresh.as_ref().unwrap_or(&self.run.session.state);
             let last = state.task(&self.id).cloned().unwrap_or_default();
             let interrupted = intent::find(&self.run.session.paths.intents, &self.id);
-            let may_skip =
-                spec.outputs.is_some() && !self.run.forced(self.task) && !self.after_failure;
+            let may_skip = spec.outputs.is_some()
+                && !self.run.forced(self.task)
+                && !self.after_failure
+                && unseen.is_none();
             if may_skip
                 && interrupted.is_none()
                 && let Some(success) = last.success.as_ref().filter(|success| success.key == key)
@@ -707,6 +715,11 @@ impl Life<'_> {
         let Some(outputs) = outputs else {
             return Ok(Some("it declares no outputs".to_owned()));
         };
+        if let Some(dep) = self.run.unseen(self.task) {
+            return Ok(Some(format!(
+                "{dep}, on which it depends, was not part of this run and declares no `outputs`"
+            )));
+        }
         let now = self.run.inputs(self.task)?;
         if let Some((path, how)) = inputs.first_difference(&now) {
             let own = rows.iter().any(|row| row.path == path);

@@ -268,6 +268,21 @@ impl<'a> Run<'a> {
         results.into_values().collect()
     }
 
+    /// A dependency, direct or not, that is not part of the run and whose effect cannot be seen on disk because it
+    /// declares no outputs.
+    pub fn unseen(&self, task: usize) -> Option<String> {
+        let tasks = &self.session.workspace.tasks;
+        let outside = |task: &usize| !self.plan.nodes.contains_key(task);
+        if !tasks[task].deps.iter().any(|dep| outside(&dep.task)) {
+            return None;
+        }
+        let needed = plan::closure(&self.session.workspace, &[task]);
+        let unseen = needed.into_iter().find(|dep| {
+            outside(dep) && tasks[*dep].command.is_some() && tasks[*dep].outputs.is_none()
+        });
+        unseen.map(|dep| self.id(dep))
+    }
+
     /// Manifest and closure digests of a task that is not part of the run, from what lies on disk.
     fn as_on_disk(&self, task: usize) -> Digests {
         if let Some(known) = lock(&self.on_disk).get(&task) {
