@@ -135,7 +135,10 @@ fn a_cache_over_its_bound_is_trimmed_once_a_day_after_a_store() {
     // As if an hour had gone by: what was used a moment ago is left alone.
     for file in files(sandbox.cache()) {
         let hour = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
-        std::fs::File::open(file).unwrap().set_modified(hour).unwrap();
+        std::fs::File::open(file)
+            .unwrap()
+            .set_modified(hour)
+            .unwrap();
     }
     sandbox.write("src.txt", "two\n");
     sandbox.larder("build");

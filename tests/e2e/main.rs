@@ -10,6 +10,7 @@ mod early_cutoff;
 mod explain;
 mod faults;
 mod hostile;
+mod init;
 mod ownership;
 mod request;
 mod restore;

@@ -53,6 +53,8 @@ pub enum Command {
     Graph(GraphArgs),
     /// Look at, check and trim the cache
     Cache(CacheArgs),
+    /// Write larder.toml files for the projects found in this folder
+    Init(InitArgs),
     /// Print the JSON schema of larder.toml
     Schema,
     /// Print a completion script for a shell
@@ -257,6 +259,14 @@ pub enum CacheAction {
     Verify,
     /// Remove everything
     Clear,
+}
+
+/// Flags of `larder init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Print what would be written, and write nothing
+    #[arg(long)]
+    pub dry: bool,
 }
 
 /// The names that win over tasks.

@@ -6,6 +6,7 @@ pub mod args;
 mod commands;
 pub mod config;
 pub mod execute;
+pub mod init;
 pub mod plan;
 pub mod record;
 pub mod select;

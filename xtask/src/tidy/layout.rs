@@ -41,6 +41,10 @@ pub(super) const LONG: &[Long] = &[
         reason: "one snapshot for each message a user can see; a list, not a design",
     },
     Long {
+        path: "crates/cli/src/init/tests.rs",
+        reason: "inline snapshots of whole files, by tool",
+    },
+    Long {
         path: "crates/cli/src/session/life.rs",
         reason: "not yet divided: the life of one task, from its key to its entry",
     },

@@ -110,6 +110,7 @@ pub fn main(world: &World) -> u8 {
         Command::Ls(args) => list::list(&context, &args),
         Command::Graph(args) => list::graph(&context, &args),
         Command::Cache(args) => cache::cache(&context, &args),
+        Command::Init(args) => init(&context, &args),
         Command::Schema => {
             print(&format!("{:#}\n", config::schema()));
             Ok(exit::SUCCESS)
@@ -128,6 +129,22 @@ pub fn main(world: &World) -> u8 {
             exit::USAGE
         }
     }
+}
+
+/// `larder init`: plans the files, then writes all of them or none.
+fn init(context: &Context<'_>, args: &crate::args::InitArgs) -> Outcome {
+    let files = crate::init::plan(&context.cwd).map_err(Usage::new)?;
+    if !args.dry {
+        crate::init::write(&context.cwd, &files).map_err(Usage::new)?;
+    }
+    for file in &files {
+        if args.dry {
+            print(&format!("# {}\n{}\n", file.path.display(), file.text));
+        } else {
+            print(&format!("wrote {}\n", file.path.display()));
+        }
+    }
+    Ok(exit::SUCCESS)
 }
 
 /// Writes to standard output. A closed pipe is the reader's wish.
