@@ -134,7 +134,7 @@ fn a_cache_over_its_bound_is_trimmed_once_a_day_after_a_store() {
     std::fs::remove_file(sandbox.cache().join("last-prune")).unwrap();
     // As if an hour had gone by: what was used a moment ago is left alone.
     for file in files(sandbox.cache()) {
-        let hour = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+        let hour = std::time::SystemTime::now() - std::time::Duration::from_hours(1);
         std::fs::File::open(file)
             .unwrap()
             .set_modified(hour)
