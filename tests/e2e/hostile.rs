@@ -117,3 +117,24 @@ fn only_never_skips_after_a_dependency_whose_effect_is_unknown() {
     sandbox.larder("b --only");
     assert_eq!(sandbox.read("out/result"), "2");
 }
+
+#[test]
+fn a_task_that_another_process_has_ended_is_not_run_again_while_that_goes_on() {
+    let sandbox = Sandbox::new(&[
+        (
+            "larder.toml",
+            "[tasks.a]\ncommand = \"echo a >> ../ran.log; mkdir -p out; cp src out/r\"\ninputs = [\"src\"]\noutputs = [\"out/**\"]\nstore = false\n[tasks.b]\ncommand = \"mkfifo ../go; cat ../go\"\ninputs = []\noutputs = []\ndepends-on = [\"a\"]\n",
+        ),
+        ("src", "1"),
+    ]);
+    let mut first = sandbox.command().arg("b").spawn().unwrap();
+    let fifo = sandbox.base().join("go");
+    while !fifo.exists() {
+        std::thread::yield_now();
+    }
+    let statuses = sandbox.statuses("a", 0);
+    std::fs::write(&fifo, "go").unwrap();
+    assert!(first.wait().unwrap().success());
+    assert_eq!(statuses[".#a"], "up-to-date");
+    assert_eq!(sandbox.ran(), ["a"]);
+}

@@ -185,8 +185,18 @@ impl Life<'_> {
             let key = parts.key(&inputs, &global);
             self.record.key = Some(hex(&key));
             let state = fresh.as_ref().unwrap_or(&self.run.session.state);
-            let last = state.task(&self.id).cloned().unwrap_or_default();
-            let interrupted = intent::find(&self.run.session.paths.intents, &self.id);
+            let mut last = state.task(&self.id).cloned().unwrap_or_default();
+            let intents = &self.run.session.paths.intents;
+            let mut interrupted = intent::find(intents, &self.id);
+            // Another process ended the task and has not written the state yet.
+            let ended = match (&fresh, &interrupted) {
+                (Some(_), Some(_)) => intent::finished(intents, &self.id),
+                _ => None,
+            };
+            if let Some(ended) = ended {
+                last = ended;
+                interrupted = None;
+            }
             let may_skip = spec.outputs.is_some()
                 && !self.run.forced(self.task)
                 && !self.after_failure
@@ -202,7 +212,8 @@ impl Life<'_> {
                 return Err(Fault::words("interrupted before it started"));
             }
             let held = lock::acquire(self.run, &self.id)?;
-            if held.waited && fresh.is_none() {
+            let news = held.waited || interrupted.is_some() || self.run.session.state.is_stale();
+            if news && fresh.is_none() {
                 fresh = Some(State::open(&self.run.session.paths.state));
                 self.run.session.tree.forget_scans();
                 continue;
@@ -243,6 +254,9 @@ impl Life<'_> {
                 && update.task.success.is_some()
             {
                 update.explanation = super::describe::encode(&new);
+            }
+            if let Some(update) = done.update.as_ref().filter(|_| done.intent) {
+                intent::finish(intents, &self.id, &update.task);
             }
             done.changes = changes;
             return Ok(done);

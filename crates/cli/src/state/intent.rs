@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::TaskState;
+
 /// What was true before a task's first write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
@@ -29,6 +31,10 @@ fn file(folder: &Path, task: &str) -> PathBuf {
 /// When the folder cannot be written.
 pub fn begin(folder: &Path, intent: &Intent) -> std::io::Result<()> {
     let bytes = serde_json::to_vec(intent).map_err(std::io::Error::other)?;
+    match std::fs::remove_file(result_file(folder, &intent.task)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     match std::fs::write(file(folder, &intent.task), &bytes) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             std::fs::create_dir_all(folder)?;
@@ -38,8 +44,35 @@ pub fn begin(folder: &Path, intent: &Intent) -> std::io::Result<()> {
     }
 }
 
+fn result_file(folder: &Path, task: &str) -> PathBuf {
+    file(folder, task).with_extension("done")
+}
+
+/// Notes beside the record how the task ended, for a process that comes before the state is written.
+///
+/// The file is a BLAKE3 digest followed by the task's state, as in the state file.
+pub fn finish(folder: &Path, task: &str, state: &TaskState) {
+    let Ok(body) = postcard::to_stdvec(state) else {
+        return;
+    };
+    let mut bytes = blake3::hash(&body).as_bytes().to_vec();
+    bytes.extend_from_slice(&body);
+    // Without it another process finds the record alone and runs the task once more.
+    let _ = std::fs::write(result_file(folder, task), bytes);
+}
+
+/// How the task of a record ended, if it did. To be called under the task's lock.
+pub fn finished(folder: &Path, task: &str) -> Option<TaskState> {
+    let bytes = std::fs::read(result_file(folder, task)).ok()?;
+    let (digest, body) = bytes.split_first_chunk::<32>()?;
+    (blake3::hash(body).as_bytes() == digest)
+        .then(|| postcard::from_bytes(body).ok())
+        .flatten()
+}
+
 /// Removes the record of one task, once the state that replaces it is on disk.
 pub fn end(folder: &Path, task: &str) {
+    let _ = std::fs::remove_file(result_file(folder, task));
     // A record that stays behind costs one content check at the next start, so a failure here is no fault.
     let _ = std::fs::remove_file(file(folder, task));
 }

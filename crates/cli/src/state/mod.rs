@@ -49,6 +49,16 @@ impl State {
         })
     }
 
+    /// Whether the file was replaced since it was read.
+    pub fn is_stale(&self) -> bool {
+        let stamp = |metadata: std::fs::Metadata| (metadata.modified().ok(), metadata.len());
+        let read = self.file.as_ref().and_then(|file| {
+            let file = file.lock().ok()?;
+            file.metadata().ok().map(stamp)
+        });
+        read != std::fs::metadata(&self.path).ok().map(stamp)
+    }
+
     /// What is known of a task.
     pub fn task(&self, id: &str) -> Option<&TaskState> {
         self.head.tasks.get(id).map(|record| &record.task)
