@@ -19,7 +19,7 @@ use crate::memo::{Listing, Memo};
 use crate::scan::{Entry, NO_HINT, Scan};
 
 /// From this many folders (or files to read) on, threads are worth waking.
-const PARALLEL: usize = 4;
+const PARALLEL: usize = 32;
 const BUFFER: usize = 256 * 1024;
 /// Folders no scan enters, and files of that name it passes over.
 const PRIVATE: [&[u8]; 2] = [b".git", b".larder"];

@@ -187,7 +187,11 @@ impl Life<'_> {
             let state = fresh.as_ref().unwrap_or(&self.run.session.state);
             let mut last = state.task(&self.id).cloned().unwrap_or_default();
             let intents = &self.run.session.paths.intents;
-            let mut interrupted = intent::find(intents, &self.id);
+            // Without any record at the start none is looked for until there is work to do: the way of a task that
+            // is up to date touches no file but its own.
+            let mut interrupted = (fresh.is_some() || self.run.session.records_found)
+                .then(|| intent::find(intents, &self.id))
+                .flatten();
             // Another process ended the task and has not written the state yet.
             let ended = match (&fresh, &interrupted) {
                 (Some(_), Some(_)) => intent::finished(intents, &self.id),
@@ -212,8 +216,13 @@ impl Life<'_> {
                 return Err(Fault::words("interrupted before it started"));
             }
             let held = lock::acquire(self.run, &self.id)?;
-            let news = held.waited || interrupted.is_some() || self.run.session.state.is_stale();
-            if news && fresh.is_none() {
+            let news = || {
+                held.waited
+                    || interrupted.is_some()
+                    || self.run.session.state.is_stale()
+                    || intent::find(intents, &self.id).is_some()
+            };
+            if fresh.is_none() && news() {
                 fresh = Some(State::open(&self.run.session.paths.state));
                 self.run.session.tree.forget_scans();
                 continue;
@@ -699,7 +708,12 @@ impl Life<'_> {
                 self.record.warnings.push(hint);
             }
         }
-        (exit, log.encode(), error)
+        let log = if log.is_empty() {
+            Vec::new()
+        } else {
+            log.encode()
+        };
+        (exit, log, error)
     }
 
     /// Stat tuples of what the direct dependencies made.

@@ -114,6 +114,8 @@ pub struct Session<'a> {
     pub cancel: Cancel,
     /// Digest of the root's path, for results bound to it.
     pub root_digest: [u8; 32],
+    /// Whether any intent record was there at the start.
+    pub records_found: bool,
     /// Tasks this process runs within.
     pub ancestors: String,
     /// Keyed hashes of variables in explanations use this.
@@ -201,6 +203,7 @@ impl<'a> Session<'a> {
         Ok(Session {
             state: State::open(&paths.state),
             secret: secret(&paths.folder).map_err(io("cannot keep a secret in", &paths.folder))?,
+            records_found: crate::state::intent::any(&paths.intents),
             root_digest: *blake3::hash(root.as_os_str().as_encoded_bytes()).as_bytes(),
             ancestors: var(lock::ANCESTORS).unwrap_or_default(),
             tree: Tree::new(scanner),

@@ -144,7 +144,9 @@ impl State {
                 .clone()
                 .or_else(|| old.explanation(id))
                 .map(&mut add);
-            let log = update.log.clone().or_else(|| old.log(id)).map(&mut add);
+            // A task that printed nothing has no log: reading one for each would be work in every run.
+            let log = update.log.clone().or_else(|| old.log(id));
+            let log = log.filter(|log| !log.is_empty()).map(&mut add);
             head.tasks.insert(
                 id.clone(),
                 Record {
