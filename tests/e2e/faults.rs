@@ -153,3 +153,29 @@ fn a_cache_over_its_bound_is_trimmed_once_a_day_after_a_store() {
         outcome.all()
     );
 }
+
+#[test]
+fn an_input_written_again_with_equal_content_is_not_stored() {
+    let sandbox = Sandbox::new(&[
+        (
+            "larder.toml",
+            "[tasks.build]\ncommand = \"echo ran >> ../ran.log; cat src.txt > out.txt; echo one > src.txt\"\ninputs = [\"src.txt\"]\noutputs = [\"out.txt\"]\n",
+        ),
+        ("src.txt", "one\n"),
+    ]);
+    sandbox.larder("build");
+    sandbox.larder("build");
+    assert_eq!(sandbox.ran().len(), 2);
+}
+
+#[test]
+fn a_dependencys_output_that_changes_during_the_run_is_not_stored() {
+    let sandbox = Sandbox::new(&[(
+        "larder.toml",
+        "[tasks.a]\ncommand = \"echo a > a.txt\"\ninputs = []\noutputs = [\"a.txt\"]\n[tasks.b]\ndepends-on = [\"a\"]\ncommand = \"echo b >> ../ran.log; cat a.txt > b.txt; echo more >> a.txt\"\ninputs = []\noutputs = [\"b.txt\"]\n",
+    )]);
+    let outcome = sandbox.larder("b");
+    assert!(outcome.stderr.contains("a.txt"), "{}", outcome.all());
+    sandbox.larder("b");
+    assert_eq!(sandbox.ran(), ["b", "b"]);
+}

@@ -12,6 +12,7 @@ mod faults;
 mod hostile;
 mod init;
 mod ownership;
+mod processes;
 mod request;
 mod restore;
 mod skip;

@@ -60,7 +60,7 @@ fn force_runs_what_it_names_and_still_stores() {
     );
     assert_eq!(outcome.code, 0, "{}", outcome.all());
     assert_eq!(sandbox.ran(), ["lib", "top"]);
-    sandbox.larder("build");
+    sandbox.larder_env("build", &[("LARDER_FORCE", "")]);
     assert!(sandbox.ran().is_empty());
 }
 

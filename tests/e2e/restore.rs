@@ -109,3 +109,20 @@ fn store_false_is_checked_in_place_and_never_packed() {
     assert_eq!(sandbox.statuses("build", 0)[".#build"], "ran");
     assert_eq!(sandbox.ran().len(), 2);
 }
+
+#[test]
+fn relocatable_outputs_are_shared_all_the_same() {
+    let make = || {
+        Sandbox::new(&[(
+            "larder.toml",
+            "[tasks.build]\ncommand = \"echo ran >> ../ran.log; pwd > out.txt\"\noutputs = [\"out.txt\"]\nrelocatable = true\n",
+        )])
+    };
+    let (one, two) = (make(), make());
+    one.larder("build");
+    let mut command = two.command();
+    command.args(["build"]).env("LARDER_CACHE_DIR", one.cache());
+    assert_eq!(two.run(&mut command).code, 0);
+    assert!(two.ran().is_empty());
+    assert_eq!(two.read("out.txt"), one.read("out.txt"));
+}

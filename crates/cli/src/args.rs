@@ -89,8 +89,16 @@ pub struct RunArgs {
     /// Which projects
     #[command(flatten)]
     pub selection: Selection,
-    /// Run although nothing changed: everything, or only these projects and tasks; results are still stored
-    #[arg(long, value_name = "TASK,…", num_args = 0..=1, require_equals = true, default_missing_value = "", value_delimiter = ',', env = "LARDER_FORCE")]
+    /// Run although nothing changed: everything, or only these projects and tasks; results are still stored.
+    /// Without the flag, `LARDER_FORCE=TASK,…` says the same
+    #[arg(
+        long,
+        value_name = "TASK,…",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "",
+        value_delimiter = ','
+    )]
     pub force: Option<Vec<String>>,
     /// What the cache may be used for: `local:rw`, `local:r`, `local:w` or `local:`
     #[arg(long, value_name = "USE", default_value = "local:rw")]

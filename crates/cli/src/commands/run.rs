@@ -50,12 +50,13 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &Session<'_>) -> O
     )
     .map_err(Usage::new)?;
     let requested = select::tasks(workspace, &args.tasks, &projects).map_err(Usage::new)?;
-    check_force(args, session)?;
+    let force = forced(context, args);
+    check_force(force.as_deref(), session)?;
     let plan = Plan::new(workspace, requested, args.only).map_err(|cycle| Usage {
         kind: "configuration",
         message: cycle.to_string(),
     })?;
-    let options = options(context, args)?;
+    let options = options(context, args, force)?;
     if let Some(format) = args.dry {
         return super::explain::dry(context, session, &plan, &options, format);
     }
@@ -94,6 +95,24 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &Session<'_>) -> O
     Ok(code)
 }
 
+/// What is forced: the flag decides, else the variable; an empty variable forces nothing.
+fn forced(context: &Context<'_>, args: &RunArgs) -> Option<Vec<String>> {
+    let variable = || {
+        let names = context
+            .world
+            .var("LARDER_FORCE")?
+            .to_string_lossy()
+            .into_owned();
+        Some(
+            names
+                .split(',')
+                .map(|name| name.trim().to_owned())
+                .collect(),
+        )
+    };
+    args.force.clone().or_else(variable)
+}
+
 /// Tasks without `outputs` are never cached: said once a run, with the line to add.
 fn undeclared(session: &Session<'_>, results: &BTreeMap<usize, Done>) -> Option<String> {
     let ran = |(task, done): &(&usize, &Done)| {
@@ -115,9 +134,14 @@ fn undeclared(session: &Session<'_>, results: &BTreeMap<usize, Done>) -> Option<
 }
 
 /// A name that `--force` does not know would force nothing, silently.
-fn check_force(args: &RunArgs, session: &Session<'_>) -> Result<(), Usage> {
+fn check_force(force: Option<&[String]>, session: &Session<'_>) -> Result<(), Usage> {
     let workspace = &session.workspace;
-    for name in args.force.iter().flatten().filter(|name| !name.is_empty()) {
+    for name in force
+        .iter()
+        .copied()
+        .flatten()
+        .filter(|name| !name.is_empty())
+    {
         let projects = || {
             workspace
                 .projects
@@ -134,7 +158,11 @@ fn check_force(args: &RunArgs, session: &Session<'_>) -> Result<(), Usage> {
     Ok(())
 }
 
-fn options(context: &Context<'_>, args: &RunArgs) -> Result<Options, Usage> {
+fn options(
+    context: &Context<'_>,
+    args: &RunArgs,
+    force: Option<Vec<String>>,
+) -> Result<Options, Usage> {
     let uses = args
         .cache
         .strip_prefix("local:")
@@ -147,7 +175,7 @@ fn options(context: &Context<'_>, args: &RunArgs) -> Result<Options, Usage> {
     })?;
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     Ok(Options {
-        force: args.force.clone(),
+        force,
         reads: uses.contains('r'),
         writes: uses.contains('w'),
         args: args.args.clone(),
