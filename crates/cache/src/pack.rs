@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::sync_channel;
 
 use rayon::prelude::*;
 use tempfile::{NamedTempFile, TempPath};
@@ -59,6 +59,13 @@ const BATCH: (u64, usize) = (16 << 20, 512);
 /// From so many bytes on the encoder gets workers. Part of the format: another value makes other artifacts.
 const WORKERS_FROM: u64 = 4 << 20;
 
+/// A tar archive is made of blocks of this size.
+const BLOCK: u64 = 512;
+/// Two empty blocks end it.
+const END: [u8; 1024] = [0; 1024];
+/// The longest name that fits into a header.
+const NAME: usize = 100;
+
 /// A path with what a first look found.
 struct Item {
     path: Vec<u8>,
@@ -99,16 +106,34 @@ pub fn pack(root: &Path, paths: &[Vec<u8>], options: &PackOptions, tmp: &Path) -
         .collect::<Result<_>>()?;
     let temp = NamedTempFile::new_in(tmp).context("write in", tmp)?;
     let total: u64 = items.iter().map(Item::size).sum();
-    let (sender, receiver) = sync_channel(1);
-    let (manifest, done) = std::thread::scope(|scope| {
-        let encoder = scope.spawn(|| encode(&tree, receiver, temp.as_file(), total, *options));
-        let read = read_all(&tree, items, |piece| sender.send(piece).is_ok());
-        drop(sender);
-        let encoded = encoder
-            .join()
-            .unwrap_or_else(|_| Err(Error::Other("the encoder's thread died".into())));
-        read.and(encoded)
-    })?;
+    let length = END.len() as u64 + items.iter().map(Item::packed).sum::<u64>();
+    let out = Out {
+        tree: &tree,
+        file: temp.as_file(),
+        total,
+        length,
+        options: *options,
+    };
+    let (manifest, done) = if total <= SMALL {
+        // Not worth a thread.
+        let mut pieces = Vec::new();
+        read_all(&tree, items, |piece| {
+            pieces.push(piece);
+            true
+        })?;
+        encode(&out, pieces)?
+    } else {
+        let (sender, receiver) = sync_channel(1);
+        std::thread::scope(|scope| {
+            let encoder = scope.spawn(|| encode(&out, receiver));
+            let read = read_all(&tree, items, |piece| sender.send(piece).is_ok());
+            drop(sender);
+            let encoded = encoder
+                .join()
+                .unwrap_or_else(|_| Err(Error::Other("the encoder's thread died".into())));
+            read.and(encoded)
+        })?
+    };
     Ok(Packed {
         manifest,
         artifact: Some(Artifact {
@@ -125,6 +150,20 @@ impl Item {
             What::File(stat) => stat.size,
             What::Link(_) | What::Dir(_) => 0,
         }
+    }
+
+    /// Bytes it takes in the archive.
+    fn packed(&self) -> u64 {
+        let (name, link) = match &self.what {
+            What::File(_) => (self.path.len(), 0),
+            What::Link(text) => (self.path.len(), text.len()),
+            What::Dir(_) => (self.path.len() + 1, 0),
+        };
+        let long = |length: usize| match length {
+            0..=NAME => 0,
+            _ => BLOCK + (length as u64 + 1).next_multiple_of(BLOCK),
+        };
+        BLOCK + long(name) + long(link) + self.size().next_multiple_of(BLOCK)
     }
 }
 
@@ -228,24 +267,34 @@ fn unchanged(tree: &Tree, path: &[u8], file: &File, stat: &Stat, read: u64) -> R
     }
 }
 
+/// What the encoder needs to know.
+struct Out<'a> {
+    tree: &'a Tree,
+    file: &'a File,
+    /// Bytes of content.
+    total: u64,
+    /// Bytes of the whole archive. The encoder is told, so that small archives get small tables.
+    length: u64,
+    options: PackOptions,
+}
+
 /// Compresses the pieces as they come; returns the rows, the digest and the length.
 fn encode(
-    tree: &Tree,
-    pieces: Receiver<Piece>,
-    file: &File,
-    total: u64,
-    options: PackOptions,
+    out: &Out<'_>,
+    pieces: impl IntoIterator<Item = Piece>,
 ) -> Result<(Manifest, ([u8; 32], u64))> {
+    let Out { tree, options, .. } = out;
     let here = tree.display(b"");
     let failed = |result: io::Result<()>| result.context("pack", &here);
     let sink = Hashing {
-        out: file,
+        out: out.file,
         hasher: blake3::Hasher::new(),
         length: 0,
     };
     let mut zstd = zstd::Encoder::new(sink, options.level).context("pack", &here)?;
     failed(zstd.include_checksum(true))?;
-    if total >= WORKERS_FROM {
+    failed(zstd.set_pledged_src_size(Some(out.length)))?;
+    if out.total >= WORKERS_FROM {
         failed(zstd.multithread(options.threads.max(1)))?;
     }
     let mut manifest = Vec::new();
@@ -260,7 +309,7 @@ fn encode(
             Piece::Stream(path, stat) => manifest.push(stream(tree, &mut zstd, path, &stat)?),
         }
     }
-    failed(zstd.write_all(&[0; 1024]))?;
+    failed(zstd.write_all(&END))?;
     let sink = zstd.finish().context("pack", &here)?;
     Ok((manifest, (*sink.hasher.finalize().as_bytes(), sink.length)))
 }
@@ -342,7 +391,7 @@ fn header(out: &mut impl Write, row: &Row, link: &[u8]) -> io::Result<()> {
 
 fn fill(
     out: &mut impl Write,
-    field: &mut [u8; 100],
+    field: &mut [u8; NAME],
     value: &[u8],
     long: tar::EntryType,
 ) -> io::Result<()> {

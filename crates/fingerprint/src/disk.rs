@@ -63,13 +63,16 @@ fn now_ns() -> i64 {
 }
 
 /// Digests what `read` yields; the number of bytes comes with it.
+/// Reads to the end. A file that gave as many bytes as its stat said is not asked for more: the stat that
+/// follows tells whether it grew. Files without a size (of `/proc`) are read until they give nothing.
 fn digest_of(
     mut read: impl FnMut(&mut [u8]) -> io::Result<usize>,
+    size: u64,
     buffer: &mut [u8],
 ) -> io::Result<(crate::Digest, u64)> {
     let mut hasher = blake3::Hasher::new();
     let mut total = 0;
-    loop {
+    while size == 0 || total < size {
         match read(buffer) {
             Ok(0) => break,
             Ok(count) => {
@@ -81,4 +84,34 @@ fn digest_of(
         }
     }
     Ok((crate::Digest(*hasher.finalize().as_bytes()), total))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digested(size: u64, mut pieces: &[&[u8]]) -> (crate::Digest, u64, usize) {
+        let mut calls = 0;
+        let read = |buffer: &mut [u8]| {
+            calls += 1;
+            let Some((piece, rest)) = pieces.split_first() else {
+                return Ok(0);
+            };
+            pieces = rest;
+            buffer[..piece.len()].copy_from_slice(piece);
+            Ok(piece.len())
+        };
+        let (digest, bytes) = digest_of(read, size, &mut [0; 8]).unwrap();
+        (digest, bytes, calls)
+    }
+
+    #[test]
+    fn a_file_of_known_size_is_read_that_far_and_one_without_a_size_to_its_end() {
+        let whole = crate::Digest::of(b"abcdef");
+        assert_eq!(digested(6, &[b"abc", b"def"]), (whole, 6, 2));
+        assert_eq!(digested(0, &[b"abc", b"def"]), (whole, 6, 3));
+        // It shrank: the stat after tells.
+        assert_eq!(digested(9, &[b"abc", b"def"]), (whole, 6, 3));
+        assert_eq!(digested(0, &[]), (crate::Digest::of(b""), 0, 1));
+    }
 }

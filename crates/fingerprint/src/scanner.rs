@@ -18,8 +18,12 @@ use crate::manifest::{Row, RowKind, link_digest};
 use crate::memo::{Listing, Memo};
 use crate::scan::{Entry, NO_HINT, Scan};
 
-/// From this many folders (or files to read) on, threads are worth waking.
+/// From this many folders on, threads are worth waking.
 const PARALLEL: usize = 32;
+/// From this many files to read on, threads are worth waking.
+const PARALLEL_FILES: usize = 256;
+/// From this many bytes to read on, too.
+const PARALLEL_BYTES: u64 = 2 << 20;
 const BUFFER: usize = 256 * 1024;
 /// Folders no scan enters, and files of that name it passes over.
 const PRIVATE: [&[u8]; 2] = [b".git", b".larder"];
@@ -248,13 +252,22 @@ impl Scanner {
     /// The digests of many entries, in their order, read in parallel.
     pub fn digests(&self, entries: &[Entry<'_>]) -> Vec<Result<Digest, ReadError>> {
         let known: Vec<_> = entries.iter().map(|entry| self.remembered(entry)).collect();
-        let misses = known.iter().filter(|digest| digest.is_none()).count();
+        let (mut misses, mut bytes) = (0, 0);
+        for (entry, _) in entries
+            .iter()
+            .zip(&known)
+            .filter(|(_, known)| known.is_none())
+        {
+            misses += 1;
+            bytes += entry.stat.size;
+        }
         self.count(&self.memo.counters.memo_hits, (known.len() - misses) as u64);
         let digest = |(entry, known): (&Entry<'_>, Option<Digest>)| match known {
             Some(digest) => Ok(digest),
             None => self.fresh(entry),
         };
-        if misses < PARALLEL {
+        // A run has its own workers; waking more for a few small files costs more than reading them.
+        if misses < PARALLEL_FILES && (misses < 2 || bytes < PARALLEL_BYTES) {
             return entries.iter().zip(known).map(digest).collect();
         }
         entries.par_iter().zip(known).map(digest).collect()

@@ -1,10 +1,11 @@
 //! The real executor: one process group per command, watched until nothing of it is left.
 //! Knows nothing of terminals, logs or tasks.
 //!
-//! Theory of operation. Two threads read the pipes and one waits for the main process without
-//! collecting it, so that its id, which is also the group's, cannot be given away while signals may
-//! still be sent to the group. All three report to the thread that called `run`, which alone
-//! decides:
+//! Theory of operation. The thread that called `run` waits for whatever comes first: bytes in a pipe,
+//! a pipe's end, the end of the main process, a cancel, a point in time. On Unix one `poll` waits for
+//! all of them and no thread is started; elsewhere threads read the pipes. The main process is not
+//! collected before its group is dealt with, so that its id, which is also the group's, cannot be
+//! given away while signals may still be sent to the group.
 //!
 //! ```text
 //! running --exit--> draining --both pipes closed--> done
@@ -15,7 +16,7 @@
 //!
 //! `stopping` and `killed` end when the main process has ended, the pipes are closed and the group
 //! is empty. A process that left the group (a daemon that calls `setsid`) and holds a pipe is given
-//! up after `drain`: its reader thread stays until it ends, and what it writes then is dropped.
+//! up after `drain`: what it writes then is lost to it.
 //! Background processes that do not hold the pipes are left alone when the command ends by itself.
 
 #[cfg_attr(not(unix), path = "process/other.rs")]
@@ -25,18 +26,15 @@ mod platform;
 mod tests;
 
 use super::{Cancel, Executor, Exit, Spec, Stream, Urgency, argv};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// Bytes read from a pipe at once: the size of a pipe on Linux.
 const CHUNK: usize = 64 * 1024;
-/// Chunks that may wait for the caller; beyond this the command waits for its reader.
-const QUEUE: usize = 8;
-/// How often a group that should be ending is looked at.
+/// How often a group that should be ending, or a process whose end nobody reports, is looked at.
 const TICK: Duration = Duration::from_millis(10);
 /// How often a start is tried again while another thread still holds the program open for writing.
 const BUSY_RETRIES: u32 = 6;
@@ -146,11 +144,14 @@ fn find(program: &std::ffi::OsStr, spec: &Spec) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
+/// What a wait ended with.
 enum Event {
-    Data(Stream, Vec<u8>),
+    /// Bytes came in; so many of the buffer.
+    Data(Stream, usize),
+    /// A pipe was closed by all that held it.
     Closed,
-    Exited,
-    Woken,
+    /// The main process may have ended, somebody may have cancelled, or the time is up.
+    Look,
 }
 
 /// Why a group is being stopped.
@@ -180,23 +181,20 @@ impl Executor for ProcessExecutor {
             return Ok(Exit::Interrupted);
         }
         let started = Instant::now();
-        let (send, events) = sync_channel(QUEUE);
-        let waker = send.clone();
-        // A full queue needs no wake-up: the receiver looks at `cancel` after every event.
-        let subscription = cancel.subscribe(move || _ = waker.try_send(Event::Woken));
         let mut running = Running {
             child: spawn(spec)?,
             collected: false,
         };
-        watch(&mut running.child, &send)?;
-        drop(send);
+        let mut events = platform::Events::of(&mut running.child)?;
+        let waker = events.waker();
+        let subscription = cancel.subscribe(move || waker.wake());
         let watch = Watch {
             deadline: spec.timeout.and_then(|limit| started.checked_add(limit)),
             grace: spec.grace,
             drain: self.drain,
             cancel,
         };
-        let why = watch.until_done(&mut running, &events, output);
+        let why = watch.until_done(&mut running, &mut events, output);
         drop(subscription);
         let status = running.collect()?;
         if why.is_some() {
@@ -251,12 +249,13 @@ impl Watch<'_> {
     fn until_done(
         &self,
         running: &mut Running,
-        events: &Receiver<Event>,
+        events: &mut platform::Events,
         output: &mut (dyn FnMut(Stream, &[u8]) + Send),
     ) -> Option<Why> {
         let mut open = 2;
         let mut exited: Option<Instant> = None;
         let mut stopping: Option<Stopping> = None;
+        let mut buffer = vec![0; CHUNK];
         loop {
             let now = Instant::now();
             if exited.is_none() && platform::has_ended(&mut running.child) {
@@ -276,11 +275,11 @@ impl Watch<'_> {
             {
                 return Some(why);
             }
-            match receive(events, next.map(|next| next.saturating_duration_since(now))) {
-                Some(Event::Data(stream, bytes)) => output(stream, &bytes),
-                Some(Event::Closed) => open -= 1,
-                Some(Event::Exited) => exited = exited.or_else(|| Some(Instant::now())),
-                Some(Event::Woken) | None => {}
+            let wait = next.map(|next| next.saturating_duration_since(now));
+            match events.next(wait, exited.is_some(), &mut buffer) {
+                Event::Data(stream, count) => output(stream, &buffer[..count]),
+                Event::Closed => open -= 1,
+                Event::Look => {}
             }
         }
     }
@@ -333,29 +332,6 @@ impl Watch<'_> {
     }
 }
 
-/// The next event; none when the time is up first, or when nobody can send any more.
-fn receive(events: &Receiver<Event>, wait: Option<Duration>) -> Option<Event> {
-    // Without a notification of the exit, look for it now and then.
-    let wait = if platform::NOTIFIES {
-        wait
-    } else {
-        Some(wait.unwrap_or(TICK).min(TICK))
-    };
-    let answer = match wait {
-        Some(wait) => events.recv_timeout(wait),
-        None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
-    };
-    match answer {
-        Ok(event) => Some(event),
-        Err(RecvTimeoutError::Timeout) => None,
-        Err(RecvTimeoutError::Disconnected) => {
-            // Every watcher has said its last word; the caller's next look decides.
-            thread::sleep(TICK);
-            None
-        }
-    }
-}
-
 fn spawn(spec: &Spec) -> io::Result<Child> {
     let words = argv(spec);
     let Some((program, args)) = words.split_first() else {
@@ -364,16 +340,20 @@ fn spawn(spec: &Spec) -> io::Result<Child> {
             SpawnError::Empty,
         ));
     };
-    let mut command = Command::new(program);
-    command
-        .args(args)
-        .current_dir(&spec.cwd)
-        .env_clear()
-        .envs(spec.env.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    platform::prepare(&mut command);
+    let prepare = |mut command: Command| {
+        command
+            .args(args)
+            .current_dir(&spec.cwd)
+            .env_clear()
+            .envs(spec.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        platform::prepare(&mut command);
+        command
+    };
+    let mut command = prepare(platform::program(program, spec));
+    let mut by_name = false;
     let mut tries = 0;
     loop {
         match command.spawn() {
@@ -385,48 +365,12 @@ fn spawn(spec: &Spec) -> io::Result<Child> {
                 tries += 1;
                 thread::sleep(Duration::from_millis(1 << tries));
             }
+            // A script without a first line: a look-up by name hands it to the shell.
+            Err(error) if platform::is_no_program(&error) && !by_name => {
+                by_name = true;
+                command = prepare(Command::new(program));
+            }
             answer => return answer.map_err(|error| SpawnError::wrap(error, program, spec)),
         }
     }
-}
-
-/// Starts the threads that report on a child.
-fn watch(child: &mut Child, send: &SyncSender<Event>) -> io::Result<()> {
-    if let Some(pipe) = child.stdout.take() {
-        read_all(pipe, Stream::Stdout, send.clone())?;
-    }
-    if let Some(pipe) = child.stderr.take() {
-        read_all(pipe, Stream::Stderr, send.clone())?;
-    }
-    let send = send.clone();
-    platform::notify_exit(child, move || _ = send.send(Event::Exited))
-}
-
-fn read_all(
-    mut pipe: impl Read + Send + 'static,
-    stream: Stream,
-    send: SyncSender<Event>,
-) -> io::Result<()> {
-    let work = move || {
-        let mut buffer = vec![0; CHUNK];
-        loop {
-            match pipe.read(&mut buffer) {
-                Ok(count) if count > 0 => {
-                    if send
-                        .send(Event::Data(stream, buffer[..count].to_vec()))
-                        .is_err()
-                    {
-                        return;
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(_) | Err(_) => break,
-            }
-        }
-        let _ = send.send(Event::Closed);
-    };
-    thread::Builder::new()
-        .name("larder-output".into())
-        .spawn(work)
-        .map(drop)
 }

@@ -99,7 +99,7 @@ impl Root {
         if before.kind != Kind::File {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let (digest, bytes) = digest_of(|buffer| file.read(buffer), buffer)?;
+        let (digest, bytes) = digest_of(|buffer| file.read(buffer), before.size, buffer)?;
         let after = convert(&file.metadata()?);
         Ok(Hashed {
             before,

@@ -123,8 +123,11 @@ impl Root {
         if before.kind != Kind::File {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let (digest, bytes) =
-            digest_of(|buffer| Ok(rustix::io::read(&file, &mut *buffer)?), buffer)?;
+        let (digest, bytes) = digest_of(
+            |buffer| Ok(rustix::io::read(&file, &mut *buffer)?),
+            before.size,
+            buffer,
+        )?;
         let after = convert(&rustix::fs::fstat(&file)?);
         let multigrain = self.fine(before.dev, file.as_fd());
         Ok(Hashed {

@@ -1,24 +1,118 @@
 //! What a system without process groups offers: the main process alone.
 //! Does not know when or why it is to end.
 
-use super::Exit;
-use std::io;
+use super::{CHUNK, Event, Exit, Spec, Stream, TICK};
+use std::ffi::OsStr;
+use std::io::{self, Read};
 use std::process::{Child, Command, ExitStatus};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
 use std::time::Duration;
 
-/// The exit of a child has to be looked for.
-pub(super) const NOTIFIES: bool = false;
+/// Chunks that may wait for the caller; beyond this the command waits for its reader.
+const QUEUE: usize = 8;
 
 /// Nothing to prepare.
 pub(super) fn prepare(_command: &mut Command) {}
 
-/// Nobody notifies; see [`has_ended`].
-#[allow(clippy::unnecessary_wraps)] // The signature is the same on every system.
-pub(super) fn notify_exit(
-    _child: &Child,
-    _notify: impl FnOnce() + Send + 'static,
+/// The program by its name: the system looks it up.
+pub(super) fn program(name: &OsStr, _spec: &Spec) -> Command {
+    Command::new(name)
+}
+
+/// The system finds out by itself.
+pub(super) fn is_no_program(_error: &io::Error) -> bool {
+    false
+}
+
+enum Heard {
+    Data(Stream, Vec<u8>),
+    Closed,
+    Woken,
+}
+
+/// Where what happens to a child is heard of: two threads read its pipes; its end has to be looked for.
+pub(super) struct Events {
+    heard: Receiver<Heard>,
+    send: SyncSender<Heard>,
+}
+
+/// Ends a wait from another thread.
+pub(super) struct Waker(SyncSender<Heard>);
+
+impl Waker {
+    pub(super) fn wake(&self) {
+        // A full queue needs no wake-up: the caller looks after every event.
+        let _ = self.0.try_send(Heard::Woken);
+    }
+}
+
+impl Events {
+    /// Takes the child's pipes.
+    pub(super) fn of(child: &mut Child) -> io::Result<Events> {
+        let (send, heard) = sync_channel(QUEUE);
+        if let Some(pipe) = child.stdout.take() {
+            read_all(pipe, Stream::Stdout, send.clone())?;
+        }
+        if let Some(pipe) = child.stderr.take() {
+            read_all(pipe, Stream::Stderr, send.clone())?;
+        }
+        Ok(Events { heard, send })
+    }
+
+    pub(super) fn waker(&mut self) -> Waker {
+        Waker(self.send.clone())
+    }
+
+    /// Waits for the next event, at most `wait`. Bytes go into `buffer`.
+    pub(super) fn next(
+        &mut self,
+        wait: Option<Duration>,
+        exited: bool,
+        buffer: &mut [u8],
+    ) -> Event {
+        let wait = match wait {
+            Some(wait) if exited => wait,
+            wait => wait.unwrap_or(TICK).min(TICK),
+        };
+        match self.heard.recv_timeout(wait) {
+            Ok(Heard::Data(stream, bytes)) => {
+                // The reader takes no more at once than the buffer holds.
+                let count = bytes.len().min(buffer.len());
+                buffer[..count].copy_from_slice(&bytes[..count]);
+                Event::Data(stream, count)
+            }
+            Ok(Heard::Closed) => Event::Closed,
+            Ok(Heard::Woken) | Err(_) => Event::Look,
+        }
+    }
+}
+
+fn read_all(
+    mut pipe: impl Read + Send + 'static,
+    stream: Stream,
+    send: SyncSender<Heard>,
 ) -> io::Result<()> {
-    Ok(())
+    let work = move || {
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            match pipe.read(&mut buffer) {
+                Ok(count) if count > 0 => {
+                    let heard = Heard::Data(stream, buffer[..count].to_vec());
+                    if send.send(heard).is_err() {
+                        return;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(_) | Err(_) => break,
+            }
+        }
+        let _ = send.send(Heard::Closed);
+    };
+    thread::Builder::new()
+        .name("larder-output".into())
+        .spawn(work)
+        .map(drop)
 }
 
 /// Whether the child has ended.

@@ -259,3 +259,54 @@ fn what_cannot_start_says_what_where_and_what_next() {
         "{error}"
     );
 }
+
+#[test]
+fn programs_are_looked_up_in_the_path_of_the_command() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let file = |path: &str, text: &str, mode: u32| {
+        let path = dir.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    file("first/tool", "echo not executable", 0o644);
+    fs::create_dir_all(dir.path().join("second/tool")).unwrap();
+    file("third/tool", "#!/bin/sh\necho third $0", 0o755);
+    // No first line: the shell takes it, as it would from a shell's own prompt.
+    file("third/bare", "echo bare \"$1\"", 0o755);
+    let path = |folders: &str| {
+        let inherited = std::env::var("PATH").unwrap();
+        OsString::from(format!("{folders}:{inherited}"))
+    };
+    let mut spec = spec(dir.path(), "");
+    spec.env = vec![("PATH".into(), path("first:second:third"))];
+    spec.command = What::Argv(vec!["tool".into()]);
+    let (exit, out, _) = run(&spec);
+    assert_eq!(exit.unwrap(), Exit::Code(0));
+    assert!(String::from_utf8(out).unwrap().starts_with("third "));
+    spec.command = What::Argv(vec!["bare".into(), "x y".into()]);
+    let (exit, out, _) = run(&spec);
+    assert_eq!(exit.unwrap(), Exit::Code(0));
+    assert_eq!(out, b"bare x y\n");
+}
+
+#[test]
+fn both_streams_are_heard_though_one_never_rests() {
+    let dir = tempfile::tempdir().unwrap();
+    // Ends only once its word on standard error was passed on.
+    let line = "mkfifo go; (read x <go; kill $$) & echo heard >&2; while :; do echo noise; done";
+    let go = dir.path().join("go");
+    let told = std::sync::atomic::AtomicBool::new(false);
+    let executor = ProcessExecutor::default();
+    let exit = executor.run(
+        &spec(dir.path(), line),
+        &mut |stream, _| {
+            if stream == Stream::Stderr && !told.swap(true, std::sync::atomic::Ordering::SeqCst) {
+                fs::write(&go, "go\n").unwrap();
+            }
+        },
+        &Cancel::new(),
+    );
+    assert_eq!(exit.unwrap(), Exit::Signal(15));
+}
