@@ -17,8 +17,8 @@ const SHARDS: usize = 16;
 /// A stat tuple and the digest that belongs to it.
 type Fact = (Tuple, Digest);
 
-/// Facts of the names in one folder.
-type Facts = BTreeMap<Vec<u8>, Fact>;
+/// A fact of this run with the folder and name it belongs to.
+type NewFact<'a> = (&'a [u8], &'a [u8], &'a Fact);
 
 /// Facts of earlier runs, mapped from a file, and the new ones of this run above them.
 #[derive(Debug)]
@@ -207,34 +207,43 @@ impl Memo {
     fn merged(&self) -> Builder {
         let view = self.view();
         let listings = self.listings.read().unwrap_or_else(PoisonError::into_inner);
-        let mut fresh: BTreeMap<Vec<u8>, Facts> = BTreeMap::new();
-        for shard in &self.facts {
-            for (path, fact) in &*shard.lock().unwrap_or_else(PoisonError::into_inner) {
+        let shards: Vec<_> = (self.facts.iter())
+            .map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner))
+            .collect();
+        let mut facts: Vec<NewFact<'_>> = shards
+            .iter()
+            .flat_map(|shard| shard.iter())
+            .map(|(path, fact)| {
                 let (folder, name) = split(path);
-                fresh
-                    .entry(folder.to_vec())
-                    .or_default()
-                    .insert(name.to_vec(), *fact);
-            }
-        }
+                (folder, name, fact)
+            })
+            .collect();
+        facts.sort_unstable_by_key(|(folder, name, _)| (*folder, *name));
+        let fresh: HashMap<&[u8], &[NewFact<'_>]> = facts
+            .chunk_by(|a, b| a.0 == b.0)
+            .map(|group| (group[0].0, group))
+            .collect();
         let mut folders: BTreeMap<&[u8], Option<FolderRecord<'_>>> = BTreeMap::new();
         for index in 0..view.folder_count() {
             if let Some(record) = view.folder(index) {
                 folders.insert(record.path, Some(record));
             }
         }
-        for path in fresh.keys().chain(listings.keys()) {
+        for path in fresh
+            .keys()
+            .copied()
+            .chain(listings.keys().map(Vec::as_slice))
+        {
             folders.entry(path).or_default();
         }
         let mut builder = Builder::default();
         let mut gone: HashSet<&[u8]> = HashSet::new();
-        let nothing = BTreeMap::new();
         for (path, record) in folders {
             if vanished(path, &listings, &gone) {
                 gone.insert(path);
                 continue;
             }
-            let new = fresh.get(path).unwrap_or(&nothing);
+            let new = fresh.get(path).copied().unwrap_or_default();
             let listing = listings.get(path).and_then(Option::as_deref);
             if !merge_folder(&mut builder, path, view, record, listing, new) {
                 break;
@@ -283,7 +292,7 @@ fn merge_folder(
     view: View<'_>,
     record: Option<FolderRecord<'_>>,
     listing: Option<&Listing>,
-    new: &BTreeMap<Vec<u8>, (Tuple, Digest)>,
+    new: &[NewFact<'_>],
 ) -> bool {
     let old = |name: &[u8]| {
         let record = record.as_ref()?;
@@ -292,7 +301,8 @@ fn merge_folder(
     if let Some(listing) = listing {
         return builder.folder(path, listing.tuple, &listing.shape, listing.names.len())
             && listing.names.iter().all(|(name, kind, fate)| {
-                let known = new.get(name.as_ref()).copied().or_else(|| old(name));
+                let known = (new.binary_search_by_key(&name.as_ref(), |(_, name, _)| *name))
+                    .map_or_else(|_| old(name), |index| Some(*new[index].2));
                 builder.name(&NameRecord {
                     name,
                     kind: *kind,
@@ -311,7 +321,7 @@ fn merge_folder(
     }
     let mut tuple = record.and_then(|record| record.tuple);
     let shape = record.map_or([0; 32], |record| record.shape);
-    for (name, known) in new {
+    for (_, name, known) in new {
         let entry = names.entry(name).or_insert_with(|| {
             // A name the listing lacks: the listing is not full any more.
             tuple = None;
@@ -322,7 +332,7 @@ fn merge_folder(
                 known: None,
             }
         });
-        entry.known = Some(*known);
+        entry.known = Some(**known);
     }
     builder.folder(path, tuple, &shape, names.len())
         && names.values().all(|name| builder.name(name))

@@ -101,6 +101,11 @@ impl Tree {
     /// Commands ran or files were restored: scans taken before are not used again.
     pub fn forget_scans(&self) {
         self.epoch.fetch_add(1, Ordering::SeqCst);
+        // Whoever still works with one of them holds it.
+        self.scans
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 
     /// Grows whenever files may have changed.
