@@ -6,6 +6,7 @@
 mod sandbox;
 
 mod config_errors;
+mod depfile;
 mod early_cutoff;
 mod explain;
 mod faults;

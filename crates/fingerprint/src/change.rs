@@ -122,6 +122,7 @@ pub fn diff(old: &Explanation, new: &Explanation) -> Vec<Change> {
     let mut changes = Vec::new();
     files(&old.inputs, &new.inputs, false, &mut changes);
     files(&old.global_inputs, &new.global_inputs, true, &mut changes);
+    files(&old.discovered, &new.discovered, false, &mut changes);
     named(&old.dependencies, &new.dependencies, |task, how| {
         changes.push(Change::Dependency { task, how });
     });

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::Digest;
-use crate::manifest::{Row, manifest_digest};
+use crate::discovered::discovered_key;
+use crate::manifest::{Row, RowKind, manifest_digest};
 
 /// Version of the key's form; it enters every key.
 pub const KEY_SCHEMA: u32 = 1;
@@ -34,6 +35,8 @@ pub struct Description<'a> {
     pub git_inputs: &'a [(&'a str, Digest)],
     /// The declared output globs; `None` when outputs are not declared.
     pub outputs: Option<&'a [&'a str]>,
+    /// One list of discovered paths as rows, in the order of the list; `None` gives the base key.
+    pub discovered: Option<&'a [Row]>,
     /// Operating system and architecture, unless the task does not depend on them.
     pub platform: Option<&'a str>,
     /// Text for purging by hand.
@@ -76,6 +79,10 @@ pub enum Part<'a> {
     OutputsDeclared,
     /// See [`Description::outputs`].
     Output(&'a str),
+    /// That the key is made for a list of discovered paths, perhaps an empty one.
+    DiscoveredListed,
+    /// See [`Description::discovered`].
+    Discovered(&'a Row),
     /// See [`Description::platform`].
     Platform(&'a str),
     /// See [`Description::salt`].
@@ -134,6 +141,12 @@ pub fn describe(description: &Description<'_>, to: &mut dyn Write) {
         to.part(Part::Platform(platform));
     }
     to.part(Part::Salt(description.salt));
+    if let Some(discovered) = description.discovered {
+        to.part(Part::DiscoveredListed);
+        for row in discovered {
+            to.part(Part::Discovered(row));
+        }
+    }
 }
 
 /// The key of a description.
@@ -172,13 +185,18 @@ pub fn bound_key(key: Digest, root: Digest) -> Digest {
 pub struct Hash {
     hasher: blake3::Hasher,
     buffer: Vec<u8>,
+    discovered: Option<Vec<Option<Digest>>>,
 }
 
 impl Hash {
     /// The key.
     pub fn finish(mut self) -> Digest {
         self.flush();
-        Digest(*self.hasher.finalize().as_bytes())
+        let base = Digest(*self.hasher.finalize().as_bytes());
+        match self.discovered {
+            Some(digests) => discovered_key(base, digests),
+            None => base,
+        }
     }
 
     fn flush(&mut self) {
@@ -189,7 +207,14 @@ impl Hash {
 
 impl Write for Hash {
     fn part(&mut self, part: Part<'_>) {
-        encode(part, &mut self.buffer);
+        match part {
+            Part::DiscoveredListed => self.discovered = Some(Vec::new()),
+            Part::Discovered(row) => {
+                let digest = (row.kind != RowKind::Absent).then_some(row.digest);
+                self.discovered.get_or_insert_default().push(digest);
+            }
+            part => encode(part, &mut self.buffer),
+        }
         if self.buffer.len() > 16 * 1024 {
             self.flush();
         }
@@ -238,6 +263,8 @@ fn encode(part: Part<'_>, out: &mut Vec<u8>) {
         Part::Output(glob) => pair(out, 13, glob.as_bytes(), b""),
         Part::Platform(text) => pair(out, 14, text.as_bytes(), b""),
         Part::Salt(text) => pair(out, 15, text.as_bytes(), b""),
+        // The second step of the key, made by [`discovered_key`].
+        Part::DiscoveredListed | Part::Discovered(_) => {}
     }
 }
 
@@ -267,6 +294,8 @@ pub struct Explanation {
     pub git_inputs: BTreeMap<String, Digest>,
     /// See [`Description::outputs`].
     pub outputs: Option<Vec<String>>,
+    /// See [`Description::discovered`]; empty where nothing is discovered.
+    pub discovered: Vec<Row>,
     /// See [`Description::platform`].
     pub platform: Option<String>,
     /// See [`Description::salt`].
@@ -320,6 +349,8 @@ impl Write for Explain {
             }
             Part::OutputsDeclared => to.outputs = Some(Vec::new()),
             Part::Output(glob) => to.outputs.get_or_insert_default().push(glob.to_owned()),
+            Part::DiscoveredListed => {}
+            Part::Discovered(row) => to.discovered.push(row.clone()),
             Part::Platform(text) => to.platform = Some(text.to_owned()),
             Part::Salt(text) => text.clone_into(&mut to.salt),
         }
@@ -402,6 +433,7 @@ mod tests {
                 tools: &tools,
                 git_inputs: &named(&self.digests[1]),
                 outputs: self.declared.then_some(&outputs),
+                discovered: None,
                 platform: self.platform.as_deref(),
                 salt: &self.salt,
             };

@@ -1,10 +1,13 @@
-//! Inputs discovered while a task ran, in two steps: the base key names lists of paths, a list's contents give the key.
+//! Inputs discovered while a task ran: the second step of a key, over the base key and the files of one list.
 //! Knows nothing of where lists are kept or how files are digested.
 
 use crate::Digest;
 
 /// The key of a base key and the digests of one list's files. Only position and digest enter, never a path; a
 /// missing file has no digest, which is a fact like any other.
+///
+/// [`key`](crate::key) does this by itself when the description has a list; the key of a description without one is
+/// the base key, under which the known lists are to be kept.
 pub fn discovered_key(base: Digest, digests: impl IntoIterator<Item = Option<Digest>>) -> Digest {
     let mut hasher = blake3::Hasher::new();
     hasher.update(b"discovered 1").update(&base.0);
@@ -17,69 +20,51 @@ pub fn discovered_key(base: Digest, digests: impl IntoIterator<Item = Option<Dig
     Digest(*hasher.finalize().as_bytes())
 }
 
-/// The keys that known lists give, in their order (newest first), each worked out only when it is asked for: the
-/// first under which an entry is found is the one. `digest` gives a path's digest, `None` for a missing file.
-pub fn candidate_keys<'l, L, P, E>(
-    base: Digest,
-    lists: &'l [L],
-    mut digest: impl FnMut(&P) -> Result<Option<Digest>, E> + 'l,
-) -> impl Iterator<Item = Result<Digest, E>> + 'l
-where
-    L: AsRef<[P]>,
-    P: 'l,
-    E: 'l,
-{
-    lists.iter().map(move |list| {
-        let digests: Vec<_> = list
-            .as_ref()
-            .iter()
-            .map(&mut digest)
-            .collect::<Result<_, _>>()?;
-        Ok(discovered_key(base, digests))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Change, Description, Row, RowKind, diff, explain, key};
 
-    fn one(base: Digest, list: &[&str], content: impl Fn(&str) -> Option<&'static str>) -> Digest {
-        let digest =
-            |path: &&str| Ok::<_, ()>(content(path).map(|text| Digest::of(text.as_bytes())));
-        candidate_keys(base, &[list], digest)
-            .next()
-            .unwrap()
-            .unwrap()
+    fn row(path: &str, content: &str) -> Row {
+        Row {
+            path: path.into(),
+            kind: RowKind::File,
+            executable: false,
+            digest: Digest::of(content.as_bytes()),
+        }
+    }
+
+    fn with<'a>(salt: &'a str, discovered: Option<&'a [Row]>) -> Description<'a> {
+        Description {
+            discovered,
+            salt,
+            ..Description::default()
+        }
     }
 
     #[test]
     fn position_and_digest_enter_but_no_path() {
-        let base = Digest([1; 32]);
-        let same = |path: &str| Some(if path.ends_with('a') { "1" } else { "2" });
-        let key = one(base, &["/x/a", "/x/b"], same);
-        assert_eq!(key, one(base, &["/y/a", "/y/b"], same));
-        assert_ne!(key, one(base, &["/x/b", "/x/a"], same));
-        assert_ne!(key, one(Digest([2; 32]), &["/x/a", "/x/b"], same));
-        assert_ne!(key, one(base, &["/x/a"], same));
-        assert_ne!(one(base, &["a"], |_| None), one(base, &[], |_| None));
-        assert_ne!(one(base, &["a"], |_| None), one(base, &["a"], |_| Some("")));
+        let of = |salt: &str, rows: &[Row]| key(&with(salt, Some(rows)));
+        let first = of("", &[row("/x/a", "1"), row("/x/b", "2")]);
+        assert_eq!(first, of("", &[row("/y/a", "1"), row("c", "2")]));
+        assert_ne!(first, of("", &[row("/x/b", "2"), row("/x/a", "1")]));
+        assert_ne!(first, of("x", &[row("/x/a", "1"), row("/x/b", "2")]));
+        assert_ne!(first, of("", &[row("/x/a", "1")]));
+        let absent = [Row::absent(b"a")];
+        assert_ne!(of("", &absent), of("", &[]));
+        assert_ne!(of("", &absent), of("", &[row("a", "")]));
+        assert_ne!(of("", &[]), key(&with("", None)), "an empty list is a list");
+        let base = key(&with("", None));
+        assert_eq!(of("", &absent), discovered_key(base, [None]));
     }
 
     #[test]
-    fn later_lists_are_not_read_before_they_are_asked_for() {
-        let read = std::cell::Cell::new(0);
-        let lists = [vec!["a", "b"], vec!["c"]];
-        let mut keys = candidate_keys(Digest([1; 32]), &lists, |_| {
-            read.set(read.get() + 1);
-            Ok::<_, ()>(None)
-        });
-        keys.next().unwrap().unwrap();
-        assert_eq!(read.get(), 2);
-    }
-
-    #[test]
-    fn an_error_is_no_key() {
-        let mut keys = candidate_keys(Digest([1; 32]), &[["a"]], |_| Err("unreadable"));
-        assert_eq!(keys.next(), Some(Err("unreadable")));
+    fn an_explanation_names_the_discovered_file_that_changed() {
+        let story = |content: &str| explain(&with("", Some(&[row("/x/a.h", content)])), &[0; 32]);
+        let changes = diff(&story("1"), &story("2"));
+        let [Change::FileEdited(file)] = changes.as_slice() else {
+            panic!("{changes:?}");
+        };
+        assert_eq!(file.path, b"/x/a.h");
     }
 }

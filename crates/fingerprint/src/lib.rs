@@ -29,7 +29,7 @@ pub use describe::{
     key,
 };
 pub use digest::{Digest, DigestError, FileFingerprint};
-pub use discovered::{candidate_keys, discovered_key};
+pub use discovered::discovered_key;
 pub use disk::DiskFiles;
 pub use files::{Files, Hashed, Kind, Listed, Moment, Stat, stat};
 pub use globs::{GlobError, Globs};

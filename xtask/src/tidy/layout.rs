@@ -45,14 +45,6 @@ pub(super) const LONG: &[Long] = &[
         reason: "inline snapshots of whole files, by tool",
     },
     Long {
-        path: "crates/cli/src/session/life.rs",
-        reason: "not yet divided: the life of one task, from its key to its entry",
-    },
-    Long {
-        path: "crates/cli/src/session/run.rs",
-        reason: "not yet divided: the run around the lives of its tasks",
-    },
-    Long {
         path: "crates/fingerprint/src/describe.rs",
         reason: "the one walk that hashes and explains: split, its two writers could drift apart",
     },

@@ -53,6 +53,8 @@ pub struct Task {
     pub inputs: Option<Vec<InputItem>>,
     /// What it creates; `None` when nothing is declared.
     pub outputs: Option<Vec<Glob>>,
+    /// The file in which the command lists what it read.
+    pub depfile: Option<Glob>,
     /// Names and patterns of variables that enter the key, in order.
     pub env: Vec<String>,
     /// Names and patterns of variables that are passed but not part of the key.

@@ -3,6 +3,7 @@
 
 use globset::GlobBuilder;
 
+use super::discover::is_glob;
 use super::format::{Command, Glob, InputItem};
 use super::parse::{Cx, S};
 use super::report::{At, Report};
@@ -204,6 +205,19 @@ pub(super) fn glob(text: &str, at: At, cx: &mut Cx) -> Option<Glob> {
         from_root,
         glob: rest.to_owned(),
     })
+}
+
+/// The path of one file, written as an output without wildcards.
+pub(super) fn path(text: &S<String>, cx: &mut Cx) -> Option<Glob> {
+    let path = glob(&text.value, text.at, cx)?;
+    if path.negated || is_glob(&path.glob) {
+        cx.report(
+            Report::new(text.at, "this has to be the path of one file", "")
+                .help("write it as in \"build/main.d\", relative to the project"),
+        );
+        return None;
+    }
+    Some(path)
 }
 
 fn absolute(at: At, cx: &mut Cx) {

@@ -359,7 +359,7 @@ fn merge(root: Option<(&S<String>, &TaskTable)>, own: Option<(&S<String>, &TaskT
             }
         };
     }
-    let table = over!(output_logs, timeout, clean, store, relocatable, platform_independent;
+    let table = over!(depfile, output_logs, timeout, clean, store, relocatable, platform_independent;
         depends_on, outputs, env, pass_through_env, tools, before, after);
     Merged { table, at }
 }
@@ -403,6 +403,8 @@ fn task(project: usize, name: &str, merged: &Merged, files: &[FileText], cx: &mu
             .filter_map(|item| glob(&item.value, item.at, cx))
             .collect::<Vec<Glob>>()
     });
+    let depfile = table.depfile.as_ref();
+    let depfile = depfile.and_then(|text| super::items::path(text, cx));
     let flag = |flag: &Option<S<bool>>, default: bool| flag.as_ref().map_or(default, |f| f.value);
     Task {
         project,
@@ -411,6 +413,7 @@ fn task(project: usize, name: &str, merged: &Merged, files: &[FileText], cx: &mu
         deps: Vec::new(),
         inputs,
         outputs,
+        depfile,
         env: variables(table.env.as_ref(), cx),
         pass_through_env: variables(table.pass_through_env.as_ref(), cx),
         tools: texts(table.tools.as_ref()),
@@ -453,6 +456,7 @@ fn check_group(name: &str, merged: &Merged, cx: &mut Cx) {
     let keys = given!(
         inputs,
         outputs,
+        depfile,
         env,
         pass_through_env,
         tools,

@@ -206,11 +206,8 @@ pub(super) fn table(
     for (key, value) in table {
         let name = key.get_ref().as_ref();
         // Words that users know from other tools and from what is planned: to pass over them would skip wrongly.
-        let later = match name {
-            "foreach" => Some("write a task that handles all files in one command"),
-            "depfile" => Some("list what the command reads in `inputs`, as in \"include/**\""),
-            _ => None,
-        };
+        let later =
+            (name == "foreach").then_some("write a task that handles all files in one command");
         if let Some(help) = later.filter(|_| known.contains(&"timeout")) {
             cx.report(
                 Report::new(cx.at(key), format!("`{name}` is not available yet"), "").help(help),

@@ -124,6 +124,8 @@ keys! {
         inputs "inputs": Vec<S<InputValue>>,
         /// Files it creates. Absent: nothing is cached. `[]`: it creates none.
         outputs "outputs": Vec<S<String>>,
+        /// File in which the command lists what it read, as makefile rules; these files enter the next key.
+        depfile "depfile": String,
         /// Environment variables that enter the key; `*` and `!` are allowed.
         env "env": Vec<S<String>>,
         /// Environment variables passed to the task without entering the key.

@@ -152,6 +152,7 @@ impl Parts {
         &self,
         inputs: &Inputs,
         global: &[fingerprint::Row],
+        discovered: Option<&[fingerprint::Row]>,
         with: impl FnOnce(&Description<'_>) -> T,
     ) -> T {
         fn strs(texts: &[String]) -> Vec<&str> {
@@ -199,26 +200,47 @@ impl Parts {
             tools: &tools,
             git_inputs: &git,
             outputs: outputs.as_deref(),
+            discovered,
             platform: self.platform.as_deref(),
             salt: &self.salt,
         })
     }
+}
 
-    /// The key.
-    pub fn key(&self, inputs: &Inputs, global: &[fingerprint::Row]) -> [u8; 32] {
-        self.with(inputs, global, fingerprint::key).0
+/// All that the key of a task is made of, at one moment.
+#[derive(Debug)]
+pub struct Basis {
+    /// Files.
+    pub inputs: Inputs,
+    /// Files that are the same for every task.
+    pub global: Arc<Vec<fingerprint::Row>>,
+    /// Everything else.
+    pub parts: Parts,
+}
+
+impl Basis {
+    /// The key. For a task with a depfile it is the base key as long as nothing was discovered.
+    pub fn key(&self) -> [u8; 32] {
+        let discovered = self.inputs.discovered.as_deref();
+        self.parts
+            .with(&self.inputs, &self.global, discovered, fingerprint::key)
+            .0
     }
 
-    /// The explanation, from the same walk.
-    pub fn explain(
-        &self,
-        inputs: &Inputs,
-        global: &[fingerprint::Row],
-        secret: &[u8; 32],
-    ) -> Explanation {
-        self.with(inputs, global, |description| {
-            fingerprint::explain(description, secret)
-        })
+    /// The key without what was discovered.
+    pub fn base(&self) -> [u8; 32] {
+        self.parts
+            .with(&self.inputs, &self.global, None, fingerprint::key)
+            .0
+    }
+
+    /// The explanation, from the same walk as the key.
+    pub fn explain(&self, secret: &[u8; 32]) -> Explanation {
+        let discovered = self.inputs.discovered.as_deref();
+        self.parts
+            .with(&self.inputs, &self.global, discovered, |description| {
+                fingerprint::explain(description, secret)
+            })
     }
 }
 

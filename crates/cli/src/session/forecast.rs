@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use crate::record::{Status, TaskRecord};
 
-use super::describe::{self, DepResult};
+use super::describe::{self, Basis, DepResult};
 use super::life::{Done, hex};
 use super::tree::{Fault, lossy};
-use super::{Run, words};
+use super::{Run, discovered, words};
 
 /// What would happen to a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -113,7 +113,7 @@ fn judge(run: &Run<'_>, task: usize, verdicts: &[Option<Verdict>]) -> Result<For
             )
         })
         .collect();
-    let deps = run.dependencies(task);
+    let deps = run.dependencies(task)?;
     if spec.command.is_none() {
         let empty = larder_cache::digest(&[]);
         if !open.is_empty() {
@@ -126,25 +126,28 @@ fn judge(run: &Run<'_>, task: usize, verdicts: &[Option<Verdict>]) -> Result<For
         run.foresee(task, known(&id, Status::Group, empty, &deps, Vec::new()));
         return Ok(forecast);
     }
-    let inputs = run.inputs(task)?;
-    let parts = run.parts(task, &deps)?;
-    let global = run.global()?;
-    let key = parts.key(&inputs, &global);
-    let new = parts.explain(&inputs, &global, &session.secret);
+    let mut basis = run.basis(task, &deps)?;
+    let last = session.state.task(&id).cloned().unwrap_or_default();
+    let found = (last.success.as_ref()).and_then(|success| success.discovered.as_ref());
+    if spec.depfile.is_some()
+        && let Some(found) = found
+    {
+        basis.inputs.discovered = Some(discovered::rows(&session.tree, found)?);
+    }
+    let key = basis.key();
+    let new = basis.explain(&session.secret);
     let old = session
         .state
         .explanation(&id)
         .and_then(|bytes| describe::decode(&bytes));
-    let last = session.state.task(&id).cloned().unwrap_or_default();
     let changes = old
         .as_ref()
         .map(|old| larder_fingerprint::diff(old, &new))
         .unwrap_or_default();
     let in_place = session.tree.in_place(&last.owned)?;
-    let same = last
-        .success
-        .as_ref()
-        .is_some_and(|success| success.key == key);
+    let same = last.success.as_ref().is_some_and(|success| {
+        success.key == key && success.discovered.is_some() == spec.depfile.is_some()
+    });
     let fresh = same && in_place && spec.outputs.is_some() && !run.forced(task);
     // What a dependency hands on is only a guess while it is open, so changes of its outputs are none of this task's own yet.
     let own: Vec<Change> = changes.into_iter().filter(|change| !matches!(change, Change::Dependency { task, .. } if open.iter().any(|dep| run.id(*dep) == *task))).collect();
@@ -180,7 +183,7 @@ fn judge(run: &Run<'_>, task: usize, verdicts: &[Option<Verdict>]) -> Result<For
         if fresh || !open.is_empty() || run.forced(task) || !spec.store || spec.outputs.is_none() {
             None
         } else {
-            stored(run, &key)
+            stored(run, task, &mut basis)
         };
     let mut rows = last.owned.clone();
     forecast.verdict = if let Some(entry) = entry {
@@ -220,10 +223,18 @@ fn judge(run: &Run<'_>, task: usize, verdicts: &[Option<Verdict>]) -> Result<For
 }
 
 /// The entry that a run would restore.
-fn stored(run: &Run<'_>, key: &[u8; 32]) -> Option<larder_cache::Entry> {
+fn stored(run: &Run<'_>, task: usize, basis: &mut Basis) -> Option<larder_cache::Entry> {
     let store = run.session.store()?;
     let entry = |key: [u8; 32]| store.get(&Key(key)).ok().flatten();
-    entry(*key).or_else(|| entry(run.session.bound(key)))
+    let under = |key: [u8; 32]| entry(key).or_else(|| entry(run.session.bound(&key)));
+    if run.session.workspace.tasks[task].depfile.is_none() {
+        return under(basis.key());
+    }
+    let lists = discovered::known(store, &basis.base()).ok()?;
+    lists.iter().find_map(|list| {
+        basis.inputs.discovered = Some(discovered::rows(&run.session.tree, list).ok()?);
+        under(basis.key())
+    })
 }
 
 /// A task as its dependents would see it.

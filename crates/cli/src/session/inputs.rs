@@ -21,9 +21,17 @@ pub struct Inputs {
     stats: Vec<Option<Stat>>,
     /// Folders taken by their git tree.
     pub git: Vec<(String, Digest)>,
+    /// Files that a depfile named, in its order; `None` while no list is known. They are judged apart from the rest.
+    pub discovered: Option<Vec<Row>>,
 }
 
 impl Inputs {
+    /// The paths that were discovered.
+    pub fn list(&self) -> Option<super::format::List> {
+        let rows = self.discovered.as_ref()?;
+        Some(rows.iter().map(|row| row.path.clone()).collect())
+    }
+
     /// The first path whose stat tuple or presence differs in `later`, and how.
     pub fn first_difference(&self, later: &Inputs) -> Option<(Vec<u8>, &'static str)> {
         let table = |inputs: &Inputs| -> BTreeMap<Vec<u8>, Option<Stat>> {
@@ -75,7 +83,7 @@ impl Inputs {
 pub struct Rule {
     dir: Vec<u8>,
     items: Vec<Item>,
-    /// Paths the default leaves out: outputs of the task and of what it depends on.
+    /// Paths the default leaves out: outputs of the task and of what it depends on, and every depfile.
     own: Vec<Globs>,
     plain_default: bool,
 }
@@ -125,6 +133,13 @@ pub fn rule(workspace: &Workspace, task: usize) -> Result<Rule, Fault> {
     let dir = &workspace.projects[spec.project].dir;
     let mut rule = rule_of(dir, spec.inputs.as_deref().unwrap_or(&[InputItem::Default]))?;
     if rule.items.iter().any(|item| matches!(item, Item::Default)) {
+        for other in workspace.tasks.iter().filter(|task| task.depfile.is_some()) {
+            let other_dir = &workspace.projects[other.project].dir;
+            let texts: Vec<String> = (other.depfile.iter())
+                .map(|glob| anchored(other_dir, glob))
+                .collect();
+            rule.own.push(Globs::new(&texts).map_err(Fault::glob)?);
+        }
         for other in known_by_key(workspace, task) {
             let there = &workspace.tasks[other];
             let other_dir = &workspace.projects[there.project].dir;
@@ -252,7 +267,7 @@ impl Rule {
     }
 }
 
-/// An input that a task outside of the dependencies makes is an error: the result would hang on the order of tasks.
+/// An input (one of `paths`) that a task outside of the dependencies makes is an error: the result would hang on the order of tasks.
 ///
 /// # Errors
 /// Names the file, its owner and the two lines that mend it.
@@ -260,13 +275,13 @@ pub fn refuse_foreign_outputs(
     workspace: &Workspace,
     task: usize,
     id: &str,
-    inputs: &Inputs,
+    paths: &mut dyn Iterator<Item = &Vec<u8>>,
     owner_of: &dyn Fn(&[u8]) -> Option<String>,
     names: &OnceLock<Vec<String>>,
 ) -> Result<(), Fault> {
     let mut needed = None;
-    for row in &inputs.rows {
-        let Some(owner) = owner_of(&row.path) else {
+    for path in paths {
+        let Some(owner) = owner_of(path) else {
             continue;
         };
         if owner == id {
@@ -285,8 +300,8 @@ pub fn refuse_foreign_outputs(
         if !needed.contains(&at) {
             return Err(Fault::Words(format!(
                 "its input {} is an output of {owner}, on which it does not depend, so what it reads would hang on the order of the two\n  either add to [tasks.{name}]:  depends-on = [\"{owner}\"]\n  or leave the file out:        inputs = [\"$DEFAULT$\", \"!$ROOT$/{}\"]",
-                lossy(&row.path),
-                lossy(&row.path),
+                lossy(path),
+                lossy(path),
                 name = workspace.tasks[task].name,
             )));
         }

@@ -17,8 +17,11 @@ use crate::execute::{Cancel, Executor};
 use crate::record::TaskRecord;
 use crate::state::State;
 
+mod depfile;
 pub mod describe;
+pub mod discovered;
 pub mod forecast;
+pub mod format;
 pub mod inputs;
 pub mod life;
 pub mod lock;

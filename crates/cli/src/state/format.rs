@@ -1,4 +1,4 @@
-//! The serialised form of a workspace's state file, version 1; bytes in `docs/formats.md`.
+//! The serialised form of a workspace's state file, version 2; bytes in `docs/formats.md`.
 //! Knows nothing of when it is read or written.
 
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use larder_cache::Row;
 use serde::{Deserialize, Serialize};
 
 /// First bytes of the file: name and version.
-pub(super) const MAGIC: [u8; 8] = *b"LRDSTAT1";
+pub(super) const MAGIC: [u8; 8] = *b"LRDSTAT2";
 
 /// The decoded head of a state file.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -43,6 +43,8 @@ pub struct Success {
     pub stored: bool,
     /// How long it took when it last ran, in milliseconds.
     pub duration_ms: u64,
+    /// The inputs it discovered, where it has a depfile.
+    pub discovered: Option<Vec<Vec<u8>>>,
 }
 
 /// Where the outputs of a task stand.

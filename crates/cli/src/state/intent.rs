@@ -86,6 +86,18 @@ pub fn find(folder: &Path, task: &str) -> Option<Intent> {
     }))
 }
 
+/// When the record of a task was written, by the clock that stamps files, in nanoseconds since 1970.
+///
+/// # Errors
+/// When it is not there.
+pub fn written_ns(folder: &Path, task: &str) -> std::io::Result<i64> {
+    let written = std::fs::metadata(file(folder, task))?.modified()?;
+    let since = written
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_err(std::io::Error::other)?;
+    i64::try_from(since.as_nanos()).map_err(std::io::Error::other)
+}
+
 /// Whether any record is there at all: one call, so that the usual start pays for no more.
 pub fn any(folder: &Path) -> bool {
     std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())

@@ -204,6 +204,7 @@ mod tests {
                     closure: [1; 32],
                     stored: true,
                     duration_ms: 7,
+                    discovered: None,
                 }),
                 owned: Vec::new(),
             },

@@ -385,16 +385,16 @@ fn depfile() {
     let text = r#"
 [tasks.cc]
 command = "x"
-depfile = "x.d"
+depfile = "*.d"
 "#;
     assert_snapshot!(refused(&[("larder.toml", text)]), @r##"
-error: `depfile` is not available yet
- --> larder.toml:4:1
+error: this has to be the path of one file
+ --> larder.toml:4:11
   |
-4 | depfile = "x.d"
-  | ^^^^^^^
+4 | depfile = "*.d"
+  |           ^^^^^
   |
-  = help: list what the command reads in `inputs`, as in "include/**"
+  = help: write it as in "build/main.d", relative to the project
 "##);
 }
 

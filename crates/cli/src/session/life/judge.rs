@@ -1,0 +1,244 @@
+//! Judging a run that ended well: whether what it read held still, and whether its outputs are sound.
+//! Does not run anything, nor store anything.
+
+use larder_cache::Row;
+
+use super::super::describe::Basis;
+use super::super::discovered;
+use super::super::format::List;
+use super::super::outputs::{Outputs, project_dir};
+use super::super::tree::{Fault, Seen, View, lossy, to_path};
+use super::Life;
+
+/// Paths with the stat tuples they had; a missing one has none.
+type Stats = Vec<(Vec<u8>, Option<Seen>)>;
+
+/// What was seen just before the commands were started.
+pub(super) struct Before {
+    /// Under the output globs.
+    pub(super) outputs: View,
+    /// What the dependencies made, direct or not.
+    dependencies: Stats,
+    /// What was discovered by the last success.
+    discovered: Stats,
+    /// The depfile.
+    depfile: Option<Seen>,
+    /// When, by the clock that stamps files, in nanoseconds since 1970.
+    begun_ns: i64,
+}
+
+impl Life<'_> {
+    /// Looks at what is compared with afterwards. To be called when the intent record is written.
+    pub(super) fn look_before(
+        &self,
+        basis: &Basis,
+        outputs: Option<&Outputs>,
+    ) -> Result<Before, Fault> {
+        let tree = &self.run.session.tree;
+        let depfile = self.depfile();
+        let (mut seen, mut begun_ns) = (None, 0);
+        if let Some(path) = &depfile {
+            seen = tree.look(&[path.as_slice()])?.pop().flatten();
+            begun_ns = crate::state::intent::written_ns(&self.run.session.paths.intents, &self.id)
+                .map_err(|error| Fault::words(&format!("an intent record is gone: {error}")))?;
+        }
+        Ok(Before {
+            outputs: outputs
+                .map(|outputs| outputs.list(tree))
+                .transpose()?
+                .unwrap_or_default(),
+            dependencies: self.stats(self.run.handed_on(self.task, &self.deps))?,
+            discovered: self.stats(basis.inputs.list().unwrap_or_default())?,
+            depfile: seen,
+            begun_ns,
+        })
+    }
+
+    fn stats(&self, paths: Vec<Vec<u8>>) -> Result<Stats, Fault> {
+        let refs: Vec<&[u8]> = paths.iter().map(Vec::as_slice).collect();
+        let seen = self.run.session.tree.look(&refs)?;
+        Ok(paths.into_iter().zip(seen).collect())
+    }
+
+    /// The path of the task's depfile, relative to the workspace.
+    fn depfile(&self) -> Option<Vec<u8>> {
+        let workspace = &self.run.session.workspace;
+        let glob = workspace.tasks[self.task].depfile.as_ref()?;
+        Some(joined(project_dir(workspace, self.task), glob))
+    }
+
+    /// Puts the inputs that the run discovered into `basis`. Answers why the result must not be kept, if it must not.
+    pub(super) fn discover(
+        &self,
+        basis: &mut Basis,
+        before: &Before,
+        outputs: Option<&Outputs>,
+        rows: &[Row],
+    ) -> Result<Option<String>, Fault> {
+        let Some(path) = self.depfile() else {
+            return Ok(None);
+        };
+        basis.inputs.discovered = None;
+        let session = self.run.session;
+        let shown = lossy(&path);
+        let now = session.tree.look(&[path.as_slice()])?.pop().flatten();
+        match now {
+            None => return Ok(Some(format!("it did not write its depfile {shown}"))),
+            Some(now) if !wrote(before.depfile.as_ref(), &now) => {
+                return Ok(Some(format!(
+                    "its depfile {shown} is of an earlier run: the command did not write it"
+                )));
+            }
+            Some(_) => {}
+        }
+        let folder = to_path(&session.root, project_dir(&session.workspace, self.task));
+        let list = discovered::read(&session.root, &folder, &to_path(&session.root, &path));
+        let mut list = match list {
+            Ok(list) => list,
+            Err(error) => return Ok(Some(format!("its depfile {shown} {error}"))),
+        };
+        // What it makes itself follows from the rest; what is an input in any case is in the key already.
+        list.retain(|named| {
+            *named != path
+                && !outputs.is_some_and(|outputs| outputs.covers(named))
+                && rows.binary_search_by(|row| row.path.cmp(named)).is_err()
+                && basis
+                    .inputs
+                    .rows
+                    .binary_search_by(|row| row.path.cmp(named))
+                    .is_err()
+        });
+        if let Some(reason) = self.moved(&list, before)? {
+            return Ok(Some(reason));
+        }
+        if let Err(fault) = self.run.refuse_foreign(self.task, list.iter()) {
+            return Ok(Some(fault.to_string()));
+        }
+        basis.inputs.discovered = Some(discovered::rows(&session.tree, &list)?);
+        Ok(None)
+    }
+
+    /// A discovered input that may have changed while the command ran, in words.
+    fn moved(&self, list: &List, before: &Before) -> Result<Option<String>, Fault> {
+        let now = self.stats(list.clone())?;
+        for (path, seen) in &now {
+            let known = before.discovered.iter().find(|(known, _)| known == path);
+            let made = before.dependencies.iter().any(|(made, _)| made == path);
+            let moved = match (known, seen) {
+                // What dependencies made is compared with the rest of what they made.
+                _ if made => false,
+                (Some((_, was)), now) => was != now,
+                // Nobody knew that it would be read. It held still if it was last changed before the commands began.
+                (None, Some(now)) => now.ctime_ns.max(now.mtime_ns) >= before.begun_ns,
+                (None, None) => false,
+            };
+            if moved {
+                return Ok(Some(format!(
+                    "{}, which it read, was written while it ran",
+                    lossy(path)
+                )));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Why the result must not be kept, if it must not.
+    pub(super) fn unkeepable(
+        &mut self,
+        basis: &Basis,
+        outputs: Option<&Outputs>,
+        rows: &[Row],
+        foreign: &[&Vec<u8>],
+        before: &Before,
+    ) -> Result<Option<String>, Fault> {
+        if self.after_failure {
+            return Ok(Some("a task it follows failed".to_owned()));
+        }
+        let Some(outputs) = outputs else {
+            return Ok(Some("it declares no outputs".to_owned()));
+        };
+        if let Some(dep) = self.run.unseen(self.task) {
+            return Ok(Some(format!(
+                "{dep}, on which it depends, was not part of this run and declares no `outputs`"
+            )));
+        }
+        let now = self.run.inputs(self.task)?;
+        if let Some((path, how)) = basis.inputs.first_difference(&now) {
+            let own = rows.iter().any(|row| row.path == path);
+            let reason = if own {
+                format!(
+                    "it wrote {}, which is one of its own inputs; add \"!{}\" to its `inputs`",
+                    lossy(&path),
+                    lossy(&path)
+                )
+            } else {
+                format!(
+                    "its input {} {how} while it ran, by the command or by somebody else",
+                    lossy(&path)
+                )
+            };
+            self.record.warnings.push(format!("not stored: {reason}"));
+            return Ok(Some(reason));
+        }
+        if *self.run.global()? != *basis.global {
+            let reason = "a global input changed while it ran".to_owned();
+            self.record.warnings.push(format!("not stored: {reason}"));
+            return Ok(Some(reason));
+        }
+        let made = before.dependencies.iter().map(|(path, _)| path.clone());
+        let again = self.stats(made.collect())?;
+        if let Some((was, _)) = before
+            .dependencies
+            .iter()
+            .zip(&again)
+            .find(|(was, is)| was != is)
+        {
+            let reason = format!(
+                "{}, which a dependency made, changed while it ran",
+                lossy(&was.0)
+            );
+            self.record.warnings.push(format!("not stored: {reason}"));
+            return Ok(Some(reason));
+        }
+        if let Some(first) = foreign.first() {
+            let more = if foreign.len() > 1 {
+                format!(" and {} more", foreign.len() - 1)
+            } else {
+                String::new()
+            };
+            let reason = format!(
+                "{}{more} lies under its `outputs` but was not written by it; remove it, or exclude it with \"!…\"",
+                lossy(first)
+            );
+            self.record.warnings.push(format!("not stored: {reason}"));
+            return Ok(Some(reason));
+        }
+        let silent = outputs.unmatched(&rows.iter().map(|row| row.path.as_slice()));
+        if let Some(first) = silent.first() {
+            let reason = format!(
+                "its output \"{first}\" matches nothing after the run; correct `outputs`, or declare `outputs = []` if it makes no files"
+            );
+            self.record.warnings.push(format!("not stored: {reason}"));
+            return Ok(Some(reason));
+        }
+        Ok(None)
+    }
+}
+
+/// The path of a declared file.
+fn joined(dir: &[u8], glob: &crate::config::Glob) -> Vec<u8> {
+    if glob.from_root || dir.is_empty() {
+        return glob.glob.clone().into_bytes();
+    }
+    [dir, b"/", glob.glob.as_bytes()].concat()
+}
+
+/// Whether a run wrote what lies at a path. A file whose mode, owner or link count alone changed is still the one that
+/// was there: taking it for written would let the next run delete it.
+pub(super) fn wrote(before: Option<&Seen>, now: &Seen) -> bool {
+    let same = |was: &Seen| {
+        (was.kind, was.size, was.mtime_ns, was.dev, was.ino)
+            == (now.kind, now.size, now.mtime_ns, now.dev, now.ino)
+    };
+    !before.is_some_and(same)
+}

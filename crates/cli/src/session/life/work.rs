@@ -1,0 +1,262 @@
+//! Running a task: intent, cleaning, the commands, and what their end leads to.
+//! Does not decide whether a task has to run.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use larder_cache::{self as cache, Clean, Row};
+
+use crate::execute::{Exit, Stream, environment, mux};
+use crate::record::Status;
+use crate::state::{Success, TaskState, Update, intent};
+
+use super::super::describe::{self, Basis};
+use super::super::outputs::Outputs;
+use super::super::tree::{Fault, lossy};
+use super::super::words;
+use super::judge::wrote;
+use super::{Done, Life, hex};
+
+impl Life<'_> {
+    /// Writes the intent record: from here on the outputs are in flux.
+    pub(super) fn intend(
+        &self,
+        outputs: Option<&Outputs>,
+        owned: &BTreeMap<Vec<u8>, Row>,
+    ) -> Result<(), Fault> {
+        let session = self.run.session;
+        let there = outputs
+            .map(|outputs| outputs.list(&session.tree))
+            .transpose()?
+            .unwrap_or_default();
+        let foreign = there
+            .seen
+            .into_keys()
+            .filter(|path| !owned.contains_key(path))
+            .collect();
+        let intent = intent::Intent {
+            task: self.id.clone(),
+            foreign: Some(foreign),
+        };
+        intent::begin(&session.paths.intents, &intent).map_err(|error| {
+            Fault::words(&format!(
+                "the intent record of {} cannot be written below {}: {error}",
+                self.id,
+                session.paths.intents.display()
+            ))
+        })
+    }
+
+    pub(super) fn execute(
+        &mut self,
+        basis: &mut Basis,
+        outputs: Option<&Outputs>,
+        owned: &BTreeMap<Vec<u8>, Row>,
+    ) -> Result<Done, Fault> {
+        let session = self.run.session;
+        let spec = &session.workspace.tasks[self.task];
+        self.intend(outputs, owned)?;
+        if spec.clean && !owned.is_empty() {
+            let digests: BTreeMap<Vec<u8>, [u8; 32]> = owned
+                .iter()
+                .map(|(path, row)| (path.clone(), row.digest))
+                .collect();
+            let cleaned = cache::clean(
+                &session.root,
+                &Clean {
+                    owned: &digests,
+                    allowed: &|path: &[u8]| outputs.is_some_and(|outputs| outputs.covers(path)),
+                    rescue: &session.paths.rescued,
+                },
+            )
+            .map_err(|error| {
+                Fault::words(&format!(
+                    "the outputs of the last run cannot be removed: {error}"
+                ))
+            })?;
+            self.name_rescued(&cleaned.rescued);
+        }
+        let before = self.look_before(basis, outputs)?;
+        let started = Instant::now();
+        let (exit, log, error) = self.commands(basis.key());
+        let duration = started.elapsed();
+        session.tree.forget_scans();
+        self.record.seconds = duration.as_secs_f64();
+        self.record.exit_code = Some(exit.exit_code());
+        let after = outputs
+            .map(|outputs| outputs.list(&session.tree))
+            .transpose()?
+            .unwrap_or_default();
+        // What lies there now and either was not there before, or not so, was written by this run.
+        let rows = session.tree.rows(&after, &|path, seen| {
+            wrote(before.outputs.seen.get(path), seen) || (!spec.clean && owned.contains_key(path))
+        })?;
+        if !exit.success() {
+            return Ok(self.not_succeeded(exit, error, rows, basis.key()));
+        }
+        let foreign: Vec<&Vec<u8>> = after
+            .seen
+            .iter()
+            .filter(|(path, seen)| {
+                !wrote(before.outputs.seen.get(*path), seen) && !owned.contains_key(*path)
+            })
+            .map(|(path, _)| path)
+            .collect();
+        if let Some(clash) = self.run.claim(&self.id, owned.keys(), &rows) {
+            let message = clash_words(&clash);
+            return Ok(self.not_succeeded(Exit::Code(1), Some(message), rows, basis.key()));
+        }
+        let mut reason = self.unkeepable(basis, outputs, &rows, &foreign, &before)?;
+        if let Some(undiscovered) = self.discover(basis, &before, outputs, &rows)?
+            && reason.is_none()
+        {
+            self.record
+                .warnings
+                .push(format!("not stored: {undiscovered}"));
+            reason = Some(undiscovered);
+        }
+        let key = basis.key();
+        self.record.key = Some(hex(&key));
+        let manifest = cache::digest(&rows);
+        let base = if outputs.is_some() { manifest } else { key };
+        let closure = describe::closure(&base, &self.deps);
+        let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let mut success = None;
+        if let Some(reason) = reason {
+            if outputs.is_some() {
+                self.record.not_stored = Some(reason);
+            }
+        } else {
+            let stored =
+                spec.store && self.run.writes() && self.store(basis, &rows, &log, duration_ms);
+            self.record.stored = stored;
+            success = Some(Success {
+                key,
+                closure,
+                stored,
+                duration_ms,
+                discovered: basis.inputs.list(),
+            });
+        }
+        self.record.status = Status::Ran;
+        Ok(Done {
+            key,
+            manifest: base,
+            closure,
+            rows: Arc::new(rows.clone()),
+            exit: Some(exit),
+            update: Some(Update {
+                task: TaskState {
+                    success,
+                    owned: rows,
+                },
+                explanation: None,
+                log: Some(log),
+            }),
+            intent: true,
+            changes: Vec::new(),
+            replay: None,
+            sound: !self.after_failure,
+            record: self.record.clone(),
+        })
+    }
+
+    /// The end of a task that would write what another one writes too.
+    pub(super) fn clashed(&mut self, clash: &(Vec<u8>, String)) -> Done {
+        let message = clash_words(clash);
+        self.record.status = Status::Failed;
+        Done::failed(&self.id, message)
+    }
+
+    fn not_succeeded(
+        &mut self,
+        exit: Exit,
+        error: Option<String>,
+        rows: Vec<Row>,
+        key: [u8; 32],
+    ) -> Done {
+        self.record.status = Status::Failed;
+        self.record.exit_code = Some(exit.exit_code());
+        self.record.error = Some(error.unwrap_or_else(|| words::exit(exit)));
+        Done {
+            key,
+            manifest: [0; 32],
+            closure: [0; 32],
+            rows: Arc::default(),
+            exit: Some(exit),
+            update: Some(Update {
+                task: TaskState {
+                    success: None,
+                    owned: rows,
+                },
+                explanation: None,
+                log: None,
+            }),
+            intent: true,
+            changes: Vec::new(),
+            replay: None,
+            sound: false,
+            record: self.record.clone(),
+        }
+    }
+
+    /// Runs the task's commands one after the other; output is shown and kept.
+    fn commands(&mut self, key: [u8; 32]) -> (Exit, Vec<u8>, Option<String>) {
+        let run = self.run;
+        let spec = &run.session.workspace.tasks[self.task];
+        let lane = run.show.open(&self.id, run.output_logs(self.task));
+        let deadline = spec
+            .timeout_secs
+            .map(|seconds| Instant::now() + Duration::from_secs(seconds));
+        let mut exit = Exit::Code(0);
+        let mut error = None;
+        let commands = spec.command.as_deref().unwrap_or_default();
+        for (index, command) in commands.iter().enumerate() {
+            let timeout =
+                deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let spec = run.command_spec(self.task, command, timeout, index + 1 == commands.len());
+            let result = run.session.executor.run(
+                &spec,
+                &mut |stream: Stream, bytes: &[u8]| run.show.feed(lane, stream, bytes),
+                &run.session.cancel,
+            );
+            match result {
+                Ok(ended) => exit = ended,
+                Err(cause) => {
+                    exit = Exit::Code(127);
+                    error = Some(cause.to_string());
+                }
+            }
+            if !exit.success() {
+                break;
+            }
+        }
+        let outcome = if exit.success() {
+            mux::Outcome::Ran
+        } else {
+            mux::Outcome::Failed
+        };
+        let log = run.show.close(lane, outcome, &hex(&key));
+        if !exit.success() && exit != Exit::Interrupted {
+            let env = describe::task_environment(run.session, self.task, false);
+            if let Some(hint) = environment::failure_hint(&env.withheld, &log.bytes()) {
+                self.record.warnings.push(hint);
+            }
+        }
+        let log = if log.is_empty() {
+            Vec::new()
+        } else {
+            log.encode()
+        };
+        (exit, log, error)
+    }
+}
+
+fn clash_words(clash: &(Vec<u8>, String)) -> String {
+    format!(
+        "it writes {}, which {} wrote too\n  give each output path one task: change the `outputs` of one of them",
+        lossy(&clash.0),
+        clash.1
+    )
+}

@@ -1,0 +1,134 @@
+//! What a task gets from those it depends on: digests, and the paths that are behind them.
+//! Does not run tasks, nor know what is made of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::config::{Dep, DepKind};
+use crate::plan;
+use crate::record::Status;
+
+use super::super::describe::{self, DepResult};
+use super::super::outputs::Outputs;
+use super::super::tree::Fault;
+use super::{Run, lock};
+
+impl Run<'_> {
+    /// What the dependencies of a task hand on.
+    ///
+    /// # Errors
+    /// When the outputs of one that is not part of the run cannot be read.
+    pub fn dependencies(&self, task: usize) -> Result<Vec<DepResult>, Fault> {
+        let needs = self.session.workspace.tasks[task]
+            .deps
+            .iter()
+            .filter_map(|dep| match dep {
+                Dep {
+                    task,
+                    kind: DepKind::Needs { transitive },
+                } => Some((*task, *transitive)),
+                Dep { .. } => None,
+            });
+        let mut results: BTreeMap<usize, DepResult> = BTreeMap::new();
+        for (dep, transitive) in needs {
+            let result = if self.plan.nodes.contains_key(&dep) {
+                let Some(done) = self.done[dep].get() else {
+                    // Only after a failure: the dependency was skipped, and nothing that follows is cached.
+                    results.insert(
+                        dep,
+                        DepResult {
+                            id: self.id(dep),
+                            closure: [0; 32],
+                            manifest: [0; 32],
+                            transitive,
+                            rows: std::sync::Arc::default(),
+                            changed: true,
+                        },
+                    );
+                    continue;
+                };
+                let changed = matches!(
+                    done.record.status,
+                    Status::Ran | Status::Restored | Status::Failed
+                );
+                DepResult {
+                    id: self.id(dep),
+                    closure: done.closure,
+                    manifest: done.manifest,
+                    transitive,
+                    rows: std::sync::Arc::clone(&done.rows),
+                    changed,
+                }
+            } else {
+                DepResult {
+                    transitive,
+                    ..self.as_on_disk(dep)?
+                }
+            };
+            results
+                .entry(dep)
+                .and_modify(|known| known.transitive |= transitive)
+                .or_insert(result);
+        }
+        Ok(results.into_values().collect())
+    }
+
+    /// A dependency, direct or not, that is not part of the run and whose effect cannot be seen on disk because it
+    /// declares no outputs.
+    pub fn unseen(&self, task: usize) -> Option<String> {
+        let tasks = &self.session.workspace.tasks;
+        let outside = |task: &usize| !self.plan.nodes.contains_key(task);
+        if !tasks[task].deps.iter().any(|dep| outside(&dep.task)) {
+            return None;
+        }
+        let needed = plan::closure(&self.session.workspace, &[task]);
+        let unseen = needed.into_iter().find(|dep| {
+            outside(dep) && tasks[*dep].command.is_some() && tasks[*dep].outputs.is_none()
+        });
+        unseen.map(|dep| self.id(dep))
+    }
+
+    /// What a task that is not part of the run hands on, from what lies on disk.
+    fn as_on_disk(&self, task: usize) -> Result<DepResult, Fault> {
+        if let Some(known) = lock(&self.on_disk).get(&task) {
+            return Ok(known.clone());
+        }
+        let spec = &self.session.workspace.tasks[task];
+        let mut rows = Vec::new();
+        if let Some(declared) = spec.outputs.as_deref() {
+            let dir = &self.session.workspace.projects[spec.project].dir;
+            let view = Outputs::new(dir, declared)?.list(&self.session.tree)?;
+            rows = self.session.tree.rows(&view, &|_, _| true)?;
+        }
+        let manifest = larder_cache::digest(&rows);
+        let deps = self.dependencies(task)?;
+        let result = DepResult {
+            id: self.id(task),
+            closure: describe::closure(&manifest, &deps),
+            manifest,
+            transitive: true,
+            rows: Arc::new(rows),
+            changed: false,
+        };
+        lock(&self.on_disk).insert(task, result.clone());
+        Ok(result)
+    }
+
+    /// Paths of what the dependencies of a task made, direct or not, as far as they enter its key.
+    pub fn handed_on(&self, task: usize, deps: &[DepResult]) -> Vec<Vec<u8>> {
+        let mut paths: Vec<Vec<u8>> = deps
+            .iter()
+            .flat_map(|dep| dep.rows.iter().map(|row| row.path.clone()))
+            .collect();
+        let direct: Vec<&String> = deps.iter().map(|dep| &dep.id).collect();
+        for other in plan::known_by_key(&self.session.workspace, task) {
+            if other == task || direct.contains(&&self.ids[other]) {
+                continue;
+            }
+            if let Some(done) = self.done[other].get() {
+                paths.extend(done.rows.iter().map(|row| row.path.clone()));
+            }
+        }
+        paths
+    }
+}

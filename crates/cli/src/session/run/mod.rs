@@ -1,0 +1,346 @@
+//! One run: the tasks of a plan taken through their lives in order, many at once, then remembered.
+//! Does not know the command line, nor how the summary is worded.
+//!
+//! Worker threads share the schedule behind one lock: each takes the next ready task, lives it without the lock,
+//! and reports its end. Nothing else is shared but the session's own interior locks.
+
+mod hand_on;
+mod workers;
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use larder_cache::Row;
+use larder_graph::FailurePolicy;
+
+use crate::config::Command;
+use crate::execute::{self, Spec};
+use crate::plan::{self, Plan};
+use crate::show::Show;
+
+use super::describe::{self, Basis, DepResult, Parts};
+use super::inputs::{self, Inputs, Rule};
+use super::life::Done;
+use super::outputs::Outputs;
+use super::tree::{Fault, to_path};
+use super::{Session, lock};
+
+/// How long a process group may tidy up between SIGTERM and SIGKILL.
+pub const GRACE: Duration = Duration::from_secs(5);
+
+/// What a run was asked to do, besides which tasks.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// `Some` of nothing: force everything; else projects and tasks to force.
+    pub force: Option<Vec<String>>,
+    /// Whether entries may be restored.
+    pub reads: bool,
+    /// Whether results may be stored.
+    pub writes: bool,
+    /// Extra arguments for the requested tasks.
+    pub args: Vec<String>,
+    /// Whose output is shown, for every task.
+    pub output_logs: Option<execute::mux::OutputLogs>,
+    /// Whether the terminal has colour.
+    pub colour: bool,
+    /// How many tasks at once.
+    pub concurrency: NonZeroUsize,
+    /// What to do after a failure.
+    pub policy: FailurePolicy,
+}
+
+impl Options {
+    /// A run in which nothing is forced, shown or bypassed.
+    pub fn plain() -> Options {
+        Options {
+            force: None,
+            reads: true,
+            writes: true,
+            args: Vec::new(),
+            output_logs: None,
+            colour: false,
+            concurrency: NonZeroUsize::MIN,
+            policy: FailurePolicy::Never,
+        }
+    }
+}
+
+/// What the workers of a run share.
+pub struct Run<'a> {
+    /// The workspace at work.
+    pub session: &'a Session<'a>,
+    /// Where output goes.
+    pub show: &'a Show,
+    /// The global inputs and the epoch of the tree they were read in.
+    global: Mutex<(u64, Arc<Vec<larder_fingerprint::Row>>)>,
+    plan: &'a Plan,
+    options: &'a Options,
+    ids: Vec<String>,
+    rules: Vec<OnceLock<Result<Rule, String>>>,
+    done: Vec<OnceLock<Done>>,
+    on_disk: Mutex<HashMap<usize, DepResult>>,
+    owners: Mutex<HashMap<Vec<u8>, String>>,
+    names: OnceLock<Vec<String>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What these locks guard is valid after a panic elsewhere.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<'a> Run<'a> {
+    /// Prepares a run.
+    ///
+    /// # Errors
+    /// When a global input cannot be read.
+    pub fn new(
+        session: &'a Session<'a>,
+        plan: &'a Plan,
+        options: &'a Options,
+        show: &'a Show,
+    ) -> Result<Run<'a>, Fault> {
+        let count = session.workspace.tasks.len();
+        let mut owners = HashMap::new();
+        for (id, task) in session.state.tasks() {
+            owners.extend(
+                task.owned
+                    .iter()
+                    .map(|row| (row.path.clone(), id.to_owned())),
+            );
+        }
+        Ok(Run {
+            global: Mutex::new((
+                session.tree.epoch(),
+                Arc::new(describe::global_rows(session, &session.workspace)?),
+            )),
+            session,
+            show,
+            plan,
+            options,
+            ids: (0..count)
+                .map(|task| plan::task_id(&session.workspace, task))
+                .collect(),
+            rules: (0..count).map(|_| OnceLock::new()).collect(),
+            done: (0..count).map(|_| OnceLock::new()).collect(),
+            on_disk: Mutex::default(),
+            owners: Mutex::new(owners),
+            names: OnceLock::new(),
+        })
+    }
+
+    /// The global inputs, the same for every task, as they are now: a task may have written one.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn global(&self) -> Result<Arc<Vec<larder_fingerprint::Row>>, Fault> {
+        let epoch = self.session.tree.epoch();
+        let mut known = lock(&self.global);
+        if known.0 != epoch {
+            let rows = describe::global_rows(self.session, &self.session.workspace)?;
+            *known = (epoch, Arc::new(rows));
+        }
+        Ok(Arc::clone(&known.1))
+    }
+
+    /// The graph of the run.
+    pub fn plan(&self) -> &Plan {
+        self.plan
+    }
+
+    /// Takes a task as ended, for those that depend on it.
+    pub fn foresee(&self, task: usize, done: Done) {
+        // Each task is judged once.
+        let _ = self.done[task].set(done);
+    }
+
+    /// A task's full name.
+    pub fn id(&self, task: usize) -> String {
+        self.ids[task].clone()
+    }
+
+    /// Tells the user something while tasks run.
+    pub fn tell(&self, line: &str) {
+        self.show.tell(line);
+    }
+
+    /// Whether reads are bypassed for a task.
+    pub fn forced(&self, task: usize) -> bool {
+        let Some(names) = &self.options.force else {
+            return false;
+        };
+        let spec = &self.session.workspace.tasks[task];
+        let project = &self.session.workspace.projects[spec.project].name;
+        let meant = |name: &String| {
+            name == project
+                || *name == self.ids[task]
+                || *name == format!("{project}:{}", spec.name)
+                || *name == spec.name
+        };
+        let everything = names.iter().all(String::is_empty);
+        everything || names.iter().any(meant)
+    }
+
+    /// Whether entries may be restored.
+    pub fn reads(&self) -> bool {
+        self.options.reads
+    }
+
+    /// Whether results may be stored.
+    pub fn writes(&self) -> bool {
+        self.options.writes
+    }
+
+    /// Whose output is shown for a task.
+    pub fn output_logs(&self, task: usize) -> execute::mux::OutputLogs {
+        self.options.output_logs.unwrap_or_else(|| {
+            crate::show::output_logs(self.session.workspace.tasks[task].output_logs)
+        })
+    }
+
+    /// Whether a hit of this task shows its log again.
+    pub fn replays(&self, task: usize) -> bool {
+        self.output_logs(task) == execute::mux::OutputLogs::Full
+    }
+
+    /// A task's inputs as they are now.
+    ///
+    /// # Errors
+    /// When one cannot be read, or another task makes it.
+    pub fn inputs(&self, task: usize) -> Result<Inputs, Fault> {
+        let workspace = &self.session.workspace;
+        let rule = self.rules[task]
+            .get_or_init(|| inputs::rule(workspace, task).map_err(|fault| fault.to_string()));
+        let rule = rule.as_ref().map_err(|message| Fault::words(message))?;
+        let dir = &workspace.projects[workspace.tasks[task].project].dir;
+        let inputs = rule.collect(&self.session.tree, &|path| {
+            self.session.git_input(dir, path)
+        })?;
+        self.refuse_foreign(task, inputs.rows.iter().map(|row| &row.path))?;
+        Ok(inputs)
+    }
+
+    /// Refuses paths that a task makes on which this one does not depend.
+    ///
+    /// # Errors
+    /// Names the first, its owner and the two lines that mend it.
+    pub fn refuse_foreign<'p>(
+        &self,
+        task: usize,
+        mut paths: impl Iterator<Item = &'p Vec<u8>>,
+    ) -> Result<(), Fault> {
+        inputs::refuse_foreign_outputs(
+            &self.session.workspace,
+            task,
+            &self.ids[task],
+            &mut paths,
+            &|path| lock(&self.owners).get(path).cloned(),
+            &self.names,
+        )
+    }
+
+    /// All that a task's key is made of, as it is now.
+    ///
+    /// # Errors
+    /// When an input cannot be read or another task makes it, or a tool command fails.
+    pub fn basis(&self, task: usize, deps: &[DepResult]) -> Result<Basis, Fault> {
+        Ok(Basis {
+            inputs: self.inputs(task)?,
+            parts: self.parts(task, deps)?,
+            global: self.global()?,
+        })
+    }
+
+    /// What enters a task's key besides its files.
+    ///
+    /// # Errors
+    /// When a tool command fails.
+    pub fn parts(&self, task: usize, deps: &[DepResult]) -> Result<Parts, Fault> {
+        let args: &[String] = if self.plan.requested.contains(&task) {
+            &self.options.args
+        } else {
+            &[]
+        };
+        Parts::gather(self.session, task, &self.ids[task], args, deps)
+    }
+
+    /// The first of `rows` that another task of this workspace wrote and still declares, and that task.
+    pub fn clash(&self, id: &str, rows: &[Row]) -> Option<(Vec<u8>, String)> {
+        let owners = lock(&self.owners);
+        let declares = |owner: &String, path: &[u8]| {
+            let Some(task) = self.ids.iter().position(|known| known == owner) else {
+                return false;
+            };
+            let spec = &self.session.workspace.tasks[task];
+            let dir = &self.session.workspace.projects[spec.project].dir;
+            Outputs::new(dir, spec.outputs.as_deref().unwrap_or_default())
+                .is_ok_and(|outputs| outputs.covers(path))
+        };
+        rows.iter().find_map(|row| {
+            let owner = owners.get(&row.path)?;
+            (owner != id && declares(owner, &row.path)).then(|| (row.path.clone(), owner.clone()))
+        })
+    }
+
+    /// Notes that a task that owned the paths `before` wrote `rows` now; a [`clash`](Self::clash) is answered instead.
+    pub fn claim<'p>(
+        &self,
+        id: &str,
+        before: impl Iterator<Item = &'p Vec<u8>>,
+        rows: &[Row],
+    ) -> Option<(Vec<u8>, String)> {
+        let clash = self.clash(id, rows);
+        let mut owners = lock(&self.owners);
+        for path in before {
+            if owners.get(path).is_some_and(|owner| owner == id) {
+                owners.remove(path);
+            }
+        }
+        if clash.is_none() {
+            owners.extend(rows.iter().map(|row| (row.path.clone(), id.to_owned())));
+        }
+        clash
+    }
+
+    /// One command of a task, ready to be executed.
+    pub fn command_spec(
+        &self,
+        task: usize,
+        command: &Command,
+        timeout: Option<Duration>,
+        last: bool,
+    ) -> Spec {
+        let session = self.session;
+        let dir = &session.workspace.projects[session.workspace.tasks[task].project].dir;
+        let mut env = describe::task_environment(session, task, self.options.colour).vars;
+        let token = lock::token(&session.root_digest, &self.ids[task]);
+        let ancestors = if session.ancestors.is_empty() {
+            token
+        } else {
+            format!("{},{token}", session.ancestors)
+        };
+        env.retain(|(name, _)| name != lock::ANCESTORS);
+        env.push((OsString::from(lock::ANCESTORS), OsString::from(ancestors)));
+        // Extra arguments belong to the last command, as `cmd1 && cmd2 args` would have it.
+        let extra = last && self.plan.requested.contains(&task);
+        Spec {
+            command: match command {
+                Command::Shell(line) => execute::Command::Shell(line.clone()),
+                Command::Argv(words) => {
+                    execute::Command::Argv(words.iter().map(OsString::from).collect())
+                }
+            },
+            cwd: to_path(&session.root, dir),
+            env,
+            timeout,
+            grace: GRACE,
+            extra_args: if extra {
+                self.options.args.clone()
+            } else {
+                Vec::new()
+            },
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Worker threads over the schedule, and what is remembered when they are done.
+//! Does not know the life of a task.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Condvar, Mutex, PoisonError};
+
+use larder_graph::{NodeId, Outcome, Schedule, SkipReason};
+
+use crate::execute::{self, Exit};
+use crate::plan;
+use crate::record::{Status, TaskRecord};
+use crate::state::{State, Update, intent};
+
+use super::super::life::{self, Done};
+use super::super::tree::Fault;
+use super::{Run, lock};
+
+impl Run<'_> {
+    /// Runs everything; the results by task.
+    ///
+    /// # Errors
+    /// When the schedule cannot be made.
+    pub fn execute(&self) -> Result<BTreeMap<usize, Done>, Fault> {
+        let weights = |id: NodeId| {
+            let task = self
+                .plan
+                .graph
+                .get(id)
+                .and_then(|&task| self.session.state.task(&self.ids[task]));
+            task.and_then(|task| task.success.as_ref())
+                .map_or(1, |success| success.duration_ms.max(1))
+        };
+        let priorities = larder_graph::critical_path(&self.plan.graph, weights)
+            .map_err(|error| Fault::Words(error.to_string()))?;
+        let schedule = Schedule::new(
+            &self.plan.graph,
+            &priorities,
+            self.options.policy,
+            |_, _, kind| plan::link(*kind),
+        )
+        .map_err(|error| Fault::Words(error.to_string()))?;
+        let shared = (Mutex::new(schedule), Condvar::new());
+        let workers = self
+            .options
+            .concurrency
+            .get()
+            .min(self.plan.graph.len().max(1));
+        let wake = || shared.1.notify_all();
+        std::thread::scope(|scope| {
+            for _ in 1..workers {
+                scope.spawn(|| self.work(&shared.0, &shared.1, &wake));
+            }
+            self.work(&shared.0, &shared.1, &wake);
+        });
+        let mut results: BTreeMap<usize, Done> = BTreeMap::new();
+        for &task in self.plan.nodes.keys() {
+            if let Some(done) = self.done[task].get() {
+                results.insert(task, done.clone());
+            }
+        }
+        let mut schedule = lock(&shared.0);
+        while let Some(skipped) = schedule.pop_skipped() {
+            let Some(&task) = self.plan.graph.get(skipped.id) else {
+                continue;
+            };
+            results.insert(task, self.skipped(task, skipped.reason));
+        }
+        Ok(results)
+    }
+
+    fn skipped(&self, task: usize, reason: SkipReason) -> Done {
+        let name = |id: NodeId| {
+            self.plan
+                .graph
+                .get(id)
+                .map(|&task| self.id(task))
+                .unwrap_or_default()
+        };
+        let mut record = TaskRecord::new(self.id(task), Status::Skipped);
+        record.why.push(match reason {
+            SkipReason::DependencyFailed { failed, .. } => format!("{} failed", name(failed)),
+            SkipReason::Stopped { failed } => format!(
+                "the run stopped after {} failed (`--continue` goes on)",
+                name(failed)
+            ),
+            SkipReason::Cancelled => "the run was interrupted".to_owned(),
+        });
+        Done::skipped(record)
+    }
+
+    fn work(&self, schedule: &Mutex<Schedule>, changed: &Condvar, wake: &dyn Fn()) {
+        let mut held = lock(schedule);
+        loop {
+            if self.session.cancel.is_raised() {
+                held.cancel();
+                wake();
+            }
+            let Some(step) = held.next() else {
+                if held.is_done() {
+                    wake();
+                    return;
+                }
+                // A task that is running ends sooner or later, and its end wakes this.
+                held = changed.wait(held).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            drop(held);
+            let task = self.plan.graph.get(step.id).copied();
+            let outcome = task.map_or(Outcome::Failed, |task| self.live(task, step.after_failure));
+            held = lock(schedule);
+            // The step came from this schedule and is finished once, so it cannot refuse.
+            let _ = held.finished(step.id, outcome);
+            wake();
+        }
+    }
+
+    fn live(&self, task: usize, after_failure: bool) -> Outcome {
+        let done = life::live(self, task, after_failure);
+        let outcome = match done.record.status {
+            Status::Failed | Status::Skipped => Outcome::Failed,
+            Status::Ran | Status::Restored => Outcome::Changed,
+            Status::UpToDate | Status::Group => Outcome::Unchanged,
+        };
+        self.show.ended(&done, self.output_logs(task));
+        // Each task is lived once.
+        let _ = self.done[task].set(done);
+        outcome
+    }
+
+    /// Writes what is to be remembered: the state once if any task did something, the memo if it learned anything.
+    /// Returns how many files were written.
+    pub fn remember(&self, results: &BTreeMap<usize, Done>) -> u64 {
+        let session = self.session;
+        let updates: HashMap<String, Update> = results
+            .values()
+            .filter_map(|done| Some((done.record.task.clone(), done.update.clone()?)))
+            .collect();
+        let mut writes = 0;
+        if !updates.is_empty() {
+            match State::save(&session.paths.state, &updates, &|id| {
+                self.ids.iter().any(|known| known == id)
+            }) {
+                Ok(()) => {
+                    writes += 1;
+                    for done in results.values().filter(|done| done.intent) {
+                        intent::end(&session.paths.intents, &done.record.task);
+                    }
+                }
+                Err(error) => session.warn(format!(
+                    "{} cannot be written: {error}; the next run will look at every task anew",
+                    session.paths.state.display()
+                )),
+            }
+        }
+        if session.tree.scanner().memo().dirty() {
+            match session.tree.scanner().memo().save(&session.paths.memo) {
+                Ok(()) => writes += 1,
+                Err(error) => session.warn(format!(
+                    "{} cannot be written: {error}; files are hashed again next time",
+                    session.paths.memo.display()
+                )),
+            }
+        }
+        writes
+    }
+
+    /// The exit code: the highest of the failed tasks, 130 when interrupted.
+    pub fn exit_code(&self, results: &BTreeMap<usize, Done>) -> u8 {
+        if self.session.cancel.is_raised() {
+            return execute::exit::INTERRUPTED;
+        }
+        let failed = results
+            .values()
+            .filter(|done| done.record.status == Status::Failed);
+        failed
+            .map(|done| done.exit.map_or(1, Exit::exit_code).max(1))
+            .max()
+            .unwrap_or(execute::exit::SUCCESS)
+    }
+}
