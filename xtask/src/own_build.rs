@@ -34,7 +34,7 @@ fn packages(root: &Path) -> BTreeMap<String, BTreeSet<String>> {
 }
 
 fn workspace() -> Workspace {
-    load(root()).unwrap_or_else(|error| panic!("{error}"))
+    load(root(), &|_| None).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn root() -> &'static Path {

@@ -183,7 +183,7 @@ fn remember(memory: &Path, manifest: &Manifest) -> Result<()> {
 
 /// Every file, link and empty folder at or below the outputs.
 fn collect(root: &Path, outputs: &[&str]) -> Result<Vec<Vec<u8>>> {
-    let tree = Tree::open(root).context("open", root)?;
+    let tree = Tree::open(root.into()).context("open", root)?;
     let mut found = Vec::new();
     let mut open: Vec<Vec<u8>> = outputs
         .iter()

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use crate::error::Context;
 use crate::manifest::{is_plain, split};
+use crate::root::Root;
 use crate::scan::{Held, held};
 use crate::tree::{Dir, Tree, Walk};
 use crate::{EMPTY_DIR, Error, Result};
@@ -37,8 +38,9 @@ pub struct Cleaned {
 ///
 /// # Errors
 /// When reading, removing or moving fails; after the first change as [`Error::Partial`].
-pub fn clean(root: &Path, options: &Clean<'_>) -> Result<Cleaned> {
-    let tree = Tree::open(root).context("open", root)?;
+pub fn clean<'a>(root: impl Into<Root<'a>>, options: &Clean<'_>) -> Result<Cleaned> {
+    let root = root.into();
+    let tree = Tree::open(root).context("open", root.folder)?;
     let paths: Vec<_> = options.owned.iter().collect();
     let mut cleaned = Cleaned::default();
     let result = remove_owned(&tree, &paths, options, &mut cleaned);
@@ -129,9 +131,7 @@ pub(crate) fn rescue(tree: &Tree, path: &[u8], rescue: &Path) -> Result<PathBuf>
     let Some(folder) = parent(tree, path)? else {
         return Err(io::Error::from(io::ErrorKind::NotFound)).context("rescue", tree.display(path));
     };
-    let below = tree.display(path);
-    let below = below.strip_prefix(tree.display(b"")).unwrap_or(&below);
-    let wanted = rescue.join(below);
+    let wanted = rescue.join(Tree::relative(path));
     let above = wanted.parent().unwrap_or(rescue);
     std::fs::create_dir_all(above).context("create", above)?;
     let name = wanted.file_name().unwrap_or_default().to_owned();

@@ -11,6 +11,7 @@ use tempfile::{NamedTempFile, TempPath};
 
 use crate::error::Context;
 use crate::manifest::{is_plain, split};
+use crate::root::Root;
 use crate::tree::{Look, Stat, Tree, Walk, stat_file};
 use crate::{ArtifactId, EMPTY_DIR, Error, Kind, Manifest, Result, Row};
 
@@ -89,7 +90,13 @@ enum Piece {
 /// # Errors
 /// [`Error::Unpackable`] for a path that is missing, behind a link or of another kind; [`Error::Changed`] for a file whose
 /// stat or length changed between first look and end of reading; otherwise when reading or writing fails.
-pub fn pack(root: &Path, paths: &[Vec<u8>], options: &PackOptions, tmp: &Path) -> Result<Packed> {
+pub fn pack<'a>(
+    root: impl Into<Root<'a>>,
+    paths: &[Vec<u8>],
+    options: &PackOptions,
+    tmp: &Path,
+) -> Result<Packed> {
+    let root = root.into();
     let mut paths = paths.to_vec();
     paths.sort_unstable();
     paths.dedup();
@@ -99,7 +106,7 @@ pub fn pack(root: &Path, paths: &[Vec<u8>], options: &PackOptions, tmp: &Path) -
             artifact: None,
         });
     }
-    let tree = Tree::open(root).context("open", root)?;
+    let tree = Tree::open(root).context("open", root.folder)?;
     let items: Vec<Item> = paths
         .into_par_iter()
         .map(|path| first_look(&tree, path))

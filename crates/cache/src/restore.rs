@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use crate::clean::{Clean, Cleaned, finish, remove, remove_owned, rescue};
 use crate::error::Context;
 use crate::manifest::{is_plain, split};
+use crate::root::Root;
 use crate::scan::{Compared, Held, compare, held};
 use crate::tree::{Dir, Stat, StatKind, Tree, Walk, stat_file};
 use crate::unpack::{Body, Room, unpack};
@@ -89,16 +90,17 @@ enum Step {
 /// # Errors
 /// [`Error::NoArtifact`] and [`Error::Refused`] mean a miss, with nothing written. A failure after the first change
 /// is [`Error::Partial`].
-pub fn restore(
-    root: &Path,
+pub fn restore<'a>(
+    root: impl Into<Root<'a>>,
     entry: &Entry,
     store: &dyn Store,
     options: &RestoreOptions<'_>,
 ) -> Result<Restored> {
+    let root = root.into();
     let now = SystemTime::now();
     let rows = &entry.manifest;
     validate(rows, options)?;
-    let tree = Tree::open(root).context("open", root)?;
+    let tree = Tree::open(root).context("open", root.folder)?;
     let (steps, blocked) = plan(&tree, rows, options)?;
     let wanted: Vec<bool> = steps
         .iter()

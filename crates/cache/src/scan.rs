@@ -4,11 +4,11 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
 
 use rayon::prelude::*;
 
 use crate::error::Context;
+use crate::root::Root;
 use crate::tree::{Look, Tree};
 use crate::{EMPTY_DIR, Kind, Result, Row};
 
@@ -28,8 +28,9 @@ pub enum Mismatch {
 ///
 /// # Errors
 /// When the root or a file cannot be read.
-pub fn matches(root: &Path, manifest: &[Row]) -> Result<Vec<Mismatch>> {
-    let tree = Tree::open(root).context("open", root)?;
+pub fn matches<'a>(root: impl Into<Root<'a>>, manifest: &[Row]) -> Result<Vec<Mismatch>> {
+    let root = root.into();
+    let tree = Tree::open(root).context("open", root.folder)?;
     let found: Vec<Option<Mismatch>> = manifest
         .par_iter()
         .map(|row| {

@@ -28,6 +28,18 @@ impl DiskFiles {
     }
 }
 
+impl DiskFiles {
+    /// Makes paths whose first component is `prefix` lie in `folder`. By custom a prefix begins with `..`, which no file of
+    /// a sane tree does.
+    ///
+    /// # Errors
+    /// When `folder` is missing or no folder.
+    pub fn with_mount(mut self, prefix: &[u8], folder: &Path) -> io::Result<Self> {
+        self.root.mount(prefix, folder)?;
+        Ok(self)
+    }
+}
+
 impl Files for DiskFiles {
     fn stat_all(
         &self,

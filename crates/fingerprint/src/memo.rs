@@ -263,12 +263,14 @@ fn vanished(
     if path.first() == Some(&b'/') {
         return false;
     }
+    // Nor is a mount, whose prefix begins like this.
+    let mounted = |path: &[u8]| path.starts_with(b"..") && !path.contains(&b'/');
     let mut path = path;
     loop {
         if gone.contains(path) || listings.get(path).is_some_and(Option::is_none) {
             return true;
         }
-        if path.is_empty() {
+        if path.is_empty() || mounted(path) {
             return false;
         }
         let (parent, name) = split(path);

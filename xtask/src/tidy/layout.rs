@@ -52,10 +52,6 @@ pub(super) const LONG: &[Long] = &[
         path: "crates/fingerprint/src/globs.rs",
         reason: "the matcher and its table of cases are read together",
     },
-    Long {
-        path: "crates/fingerprint/src/scanner.rs",
-        reason: "not yet divided; the walk and the rules of what it sees are to be two files",
-    },
 ];
 
 /// Tracked files whose first component is not a known one.

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Look, Stat, StatKind, Walk};
+use crate::root::{Root, mount_of};
 
 pub(crate) struct Tree {
     path: PathBuf,
+    mounts: Vec<(Vec<u8>, PathBuf)>,
 }
 
 pub(crate) struct Dir {
@@ -22,25 +24,44 @@ fn text(bytes: &[u8]) -> io::Result<&str> {
 }
 
 impl Tree {
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        fs::read_dir(path)?;
+    pub(crate) fn open(root: Root<'_>) -> io::Result<Self> {
+        fs::read_dir(root.folder)?;
+        for (_, folder) in root.mounts {
+            fs::read_dir(folder)?;
+        }
         Ok(Self {
-            path: path.to_path_buf(),
+            path: root.folder.to_path_buf(),
+            mounts: root.mounts.to_vec(),
         })
     }
 
+    /// The folder that a path starts at, and how many bytes of the path led to it.
+    fn start(&self, path: &[u8]) -> (&Path, usize) {
+        match mount_of(&self.mounts, |mount| &mount.0, path) {
+            Some((mount, skip)) => (&mount.1, skip),
+            None => (&self.path, 0),
+        }
+    }
+
     pub(crate) fn display(&self, path: &[u8]) -> PathBuf {
-        self.path.join(String::from_utf8_lossy(path).as_ref())
+        let (start, skip) = self.start(path);
+        start.join(String::from_utf8_lossy(&path[skip..]).as_ref())
+    }
+
+    /// A path of the tree as one of the system.
+    pub(crate) fn relative(path: &[u8]) -> PathBuf {
+        PathBuf::from(String::from_utf8_lossy(path).as_ref())
     }
 
     pub(crate) fn walk(&self, folder: &[u8], create: bool) -> io::Result<Walk> {
-        let mut path = self.path.clone();
-        if folder.is_empty() {
+        let (start, mut done) = self.start(folder);
+        let mut path = start.to_path_buf();
+        if done == folder.len() {
             return Ok(Walk::Found(Dir { path }));
         }
-        let mut done = 0;
-        for name in folder.split(|byte| *byte == b'/') {
-            done += name.len() + usize::from(done > 0);
+        let below = &folder[done..];
+        for (index, name) in below.split(|byte| *byte == b'/').enumerate() {
+            done += name.len() + usize::from(index > 0);
             path.push(text(name)?);
             match fs::symlink_metadata(&path) {
                 Ok(meta) if meta.is_dir() => {}

@@ -11,9 +11,17 @@ use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{Look, Stat, StatKind, Walk};
+use crate::root::{Root, mount_of};
 
 pub(crate) struct Tree {
     root: OwnedFd,
+    path: PathBuf,
+    mounts: Vec<Mount>,
+}
+
+struct Mount {
+    prefix: Vec<u8>,
+    folder: OwnedFd,
     path: PathBuf,
 }
 
@@ -31,30 +39,57 @@ const READ: OFlags = OFlags::RDONLY
     .union(OFlags::CLOEXEC);
 
 impl Tree {
-    /// Opens the root; links in the root's own path are the caller's business.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    /// Opens the root and its mounts; links in their own paths are the caller's business.
+    pub(crate) fn open(root: Root<'_>) -> io::Result<Self> {
+        let open = |path: &Path| {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            fs::open(path, flags, Mode::empty())
+        };
+        let mounts = root.mounts.iter().map(|(prefix, path)| {
+            Ok(Mount {
+                prefix: prefix.clone(),
+                folder: open(path)?,
+                path: path.clone(),
+            })
+        });
         Ok(Self {
-            root: fs::open(path, flags, Mode::empty())?,
-            path: path.to_path_buf(),
+            root: open(root.folder)?,
+            path: root.folder.to_path_buf(),
+            mounts: mounts.collect::<io::Result<_>>()?,
         })
+    }
+
+    /// The open folder that a path starts at, that folder's own path, and how many bytes of the path led to it.
+    fn start(&self, path: &[u8]) -> (&OwnedFd, &Path, usize) {
+        match mount_of(&self.mounts, |mount| &mount.prefix, path) {
+            Some((mount, skip)) => (&mount.folder, &mount.path, skip),
+            None => (&self.root, &self.path, 0),
+        }
     }
 
     /// The path for messages and for moves out of the tree.
     pub(crate) fn display(&self, path: &[u8]) -> PathBuf {
         use std::os::unix::ffi::OsStrExt;
-        self.path.join(std::ffi::OsStr::from_bytes(path))
+        let (_, start, skip) = self.start(path);
+        start.join(std::ffi::OsStr::from_bytes(&path[skip..]))
+    }
+
+    /// A path of the tree as one of the system.
+    pub(crate) fn relative(path: &[u8]) -> PathBuf {
+        use std::os::unix::ffi::OsStrExt;
+        PathBuf::from(std::ffi::OsStr::from_bytes(path))
     }
 
     /// Goes to a folder, step by step; with `create`, missing ones are made.
     pub(crate) fn walk(&self, folder: &[u8], create: bool) -> io::Result<Walk> {
-        let mut fd = fs::openat(&self.root, ".", FOLDER, Mode::empty())?;
-        if folder.is_empty() {
+        let (start, _, mut done) = self.start(folder);
+        let mut fd = fs::openat(start, ".", FOLDER, Mode::empty())?;
+        if done == folder.len() {
             return Ok(Walk::Found(Dir { fd }));
         }
-        let mut done = 0;
-        for name in folder.split(|byte| *byte == b'/') {
-            done += name.len() + usize::from(done > 0);
+        let below = &folder[done..];
+        for (index, name) in below.split(|byte| *byte == b'/').enumerate() {
+            done += name.len() + usize::from(index > 0);
             let mut next = fs::openat(&fd, name, FOLDER, Mode::empty());
             if create && matches!(next, Err(Errno::NOENT)) {
                 match fs::mkdirat(&fd, name, Mode::from_raw_mode(0o777)) {
@@ -90,7 +125,8 @@ impl Tree {
     fn look_fast(&self, path: &[u8]) -> Option<io::Result<Look>> {
         use rustix::fs::ResolveFlags;
         let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::BENEATH;
-        let fd = match fs::openat2(&self.root, path, READ, Mode::empty(), resolve) {
+        let (start, _, skip) = self.start(path);
+        let fd = match fs::openat2(start, &path[skip..], READ, Mode::empty(), resolve) {
             Ok(fd) => fd,
             Err(Errno::NOENT) => return Some(Ok(Look::Missing)),
             Err(_) => return None,

@@ -37,7 +37,7 @@ pub(super) fn list(context: &Context<'_>, args: &LsArgs) -> Outcome {
                 let project = &workspace.projects[index];
                 json!({
                     "name": project.name,
-                    "folder": String::from_utf8_lossy(&project.dir),
+                    "folder": workspace.folder_of(index),
                     "depends_on": project.depends_on.iter().map(|&at| &workspace.projects[at].name).collect::<Vec<_>>(),
                     "tasks": tasks_of(index).map(|task| &task.name).collect::<Vec<_>>(),
                 })
@@ -49,7 +49,7 @@ pub(super) fn list(context: &Context<'_>, args: &LsArgs) -> Outcome {
     let mut text = String::new();
     for &index in &chosen {
         let project = &workspace.projects[index];
-        let folder = String::from_utf8_lossy(&project.dir);
+        let folder = workspace.folder_of(index);
         let place = if folder.is_empty() || folder == project.name.as_str() {
             String::new()
         } else {

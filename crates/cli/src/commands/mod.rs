@@ -172,7 +172,7 @@ impl Context<'_> {
     }
 
     fn workspace(&self, root: &Path) -> Result<Workspace, Usage> {
-        crate::session::workspace(root).map_err(|error| self.open_error(error))
+        crate::session::workspace(root, &self.world.env).map_err(|error| self.open_error(error))
     }
 
     fn open_error(&self, error: OpenError) -> Usage {

@@ -74,6 +74,20 @@ impl<'a> Disk<'a> {
         names
     }
 
+    /// The path from the root of a folder that is named absolutely and lies in it.
+    fn within(&self, path: Vec<u8>) -> Vec<u8> {
+        if !path.starts_with(b"/") {
+            return path;
+        }
+        let full = os_path(&path);
+        let full = full.canonicalize().unwrap_or(full);
+        let root = self.root.canonicalize().unwrap_or(self.root.to_owned());
+        match full.strip_prefix(root) {
+            Ok(below) => below.as_os_str().as_encoded_bytes().to_vec(),
+            Err(_) => path,
+        }
+    }
+
     /// Stats a source before it is used, so that a later change is seen as one.
     fn note(&mut self, path: &[u8], kind: SourceKind) -> PathBuf {
         let full = full_path(self.root, path);
@@ -176,9 +190,12 @@ pub(super) fn projects(patterns: &[S<String>], disk: &mut Disk<'_>, cx: &mut Cx)
             else {
                 continue;
             };
-            expand(Vec::new(), &matchers, disk, &mut found);
+            match matchers.split_first() {
+                Some((("", _), below)) => expand(b"/".to_vec(), below, disk, &mut found),
+                _ => expand(Vec::new(), &matchers, disk, &mut found),
+            }
         } else {
-            let path = parts.join("/").into_bytes();
+            let path = disk.within(parts.join("/").into_bytes());
             if disk.is_folder(&path) {
                 found.insert(path);
             } else {
@@ -198,14 +215,11 @@ pub(super) fn is_glob(text: &str) -> bool {
 }
 
 fn components<'t>(body: &'t str, pattern: &S<String>, cx: &mut Cx) -> Option<Vec<&'t str>> {
-    if body.starts_with('/') {
-        cx.report(
-            Report::new(pattern.at, "absolute path", "")
-                .help("paths in `projects` start at the root of the workspace"),
-        );
-        return None;
-    }
     let mut parts: Vec<&str> = Vec::new();
+    if body.starts_with('/') {
+        // Only a variable brings it here; an absolute path that is written is refused before.
+        parts.push("");
+    }
     for part in body
         .split('/')
         .filter(|part| !part.is_empty() && *part != ".")
@@ -243,7 +257,7 @@ fn expand(
     found: &mut BTreeSet<Vec<u8>>,
 ) {
     let Some(((part, matcher), rest)) = parts.split_first() else {
-        found.insert(at);
+        found.insert(disk.within(at));
         return;
     };
     if *part == "**" {
@@ -255,7 +269,7 @@ fn expand(
         for name in disk.folders(&at, false) {
             let below = join(&at, &name);
             if rest.is_empty() {
-                found.insert(below.clone());
+                found.insert(disk.within(below.clone()));
             }
             expand(below, parts, disk, found);
         }
@@ -275,8 +289,8 @@ fn expand(
 
 /// A path below a folder.
 pub(super) fn join(dir: &[u8], name: &[u8]) -> Vec<u8> {
-    if dir.is_empty() {
-        return name.to_vec();
+    if dir.is_empty() || dir.ends_with(b"/") {
+        return [dir, name].concat();
     }
     [dir, b"/", name].concat()
 }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A resolved workspace. It holds no absolute path, so it is the same in every clone.
+/// A resolved workspace. Nothing in it is absolute but folders of mounts that were configured so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workspace {
     /// Every project, sorted by folder.
@@ -12,6 +12,10 @@ pub struct Workspace {
     pub tasks: Vec<Task>,
     /// What holds for the whole workspace.
     pub settings: Settings,
+    /// Folders outside of the root that projects lie in.
+    pub mounts: Vec<Mount>,
+    /// Variables that stand in `projects`, with the digest of the value each had.
+    pub variables: Vec<(String, Option<[u8; 32]>)>,
     /// Tasks of `[hooks] before-all`, as indices into `tasks`.
     pub before_all: Vec<usize>,
     /// Tasks of `[hooks] after-all`, as indices into `tasks`: a run appends them.
@@ -27,11 +31,20 @@ pub struct Workspace {
 pub struct Project {
     /// What keys and messages call it: `[project] name`, else its path; `.` for the root.
     pub name: String,
-    /// The folder relative to the root, `/`-separated; empty for the root. Only the folder of a
-    /// project outside of the root begins with `..` components.
+    /// The folder relative to the root, `/`-separated; empty for the root. That of a project outside
+    /// of the root begins with the prefix of a mount.
     pub dir: Vec<u8>,
     /// Indices of the projects this one depends on.
     pub depends_on: Vec<usize>,
+}
+
+/// A folder outside of the root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    /// What the paths of its files begin with: `..` and a name, as one component.
+    pub prefix: Vec<u8>,
+    /// Where it lies: relative to the root, beginning with `..`, or absolute.
+    pub folder: Vec<u8>,
 }
 
 /// One unit of work of one project, merged from the root's table and the project's.

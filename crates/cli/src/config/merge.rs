@@ -7,6 +7,7 @@ use globset::GlobBuilder;
 
 use super::format::{Command, Glob, InputItem, Project, Task, Workspace};
 use super::items::{command, glob, inherit, input, refuse_inherit, variables};
+use super::mounts::{default_name, is_outside};
 use super::parse::{Cx, S};
 use super::report::{At, FileText, Report, known_names, location};
 use super::syntax::{CommandValue, InputValue, ProjectFile, RootFile, TaskTable};
@@ -26,6 +27,7 @@ impl Member {
         let name = match given {
             Some(name) => name.value.clone(),
             None if dir.is_empty() => ".".to_owned(),
+            None if is_outside(&dir) => default_name(&dir),
             None => String::from_utf8_lossy(&dir).into_owned(),
         };
         Self { dir, name, file }
@@ -103,6 +105,8 @@ pub(super) fn resolve(
         settings: settings::settings(root, cx),
         before_all: Vec::new(),
         after_all: Vec::new(),
+        mounts: Vec::new(),
+        variables: Vec::new(),
         sources: Vec::new(),
         read_at_ns: 0,
     };

@@ -6,6 +6,7 @@ mod edges;
 mod format;
 mod items;
 mod merge;
+mod mounts;
 mod outputs;
 mod parse;
 mod report;
@@ -15,6 +16,7 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -24,13 +26,13 @@ use toml::de::DeTable;
 
 use discover::Disk;
 use merge::Member;
-use parse::{Cx, Node, Parse};
+use parse::{Cx, Node, Parse, S};
 use report::{At, FileText, Report};
 use syntax::{ProjectFile, RootFile};
 
 pub use format::{
-    CacheSettings, Command, Dep, DepKind, EnvMode, Glob, InputItem, Location, OutputLogs, Project,
-    Settings, Source, SourceKind, Stat, Task, Workspace,
+    CacheSettings, Command, Dep, DepKind, EnvMode, Glob, InputItem, Location, Mount, OutputLogs,
+    Project, Settings, Source, SourceKind, Stat, Task, Workspace,
 };
 pub use items::DEFAULT_GLOBAL_INPUTS;
 pub use report::ConfigError;
@@ -63,13 +65,18 @@ pub fn find_root(start: &Path) -> Option<PathBuf> {
     outermost
 }
 
-/// Reads and resolves the workspace at `root`.
+/// Values of environment variables by name.
+pub type Variables<'a> = dyn Fn(&str) -> Option<String> + 'a;
+
+/// Reads and resolves the workspace at `root`. Paths in `projects` may begin with one of the `variables`.
 ///
 /// # Errors
 /// Everything that is wrong in the files, as far as it could be told in one pass.
-pub fn load(root: &Path) -> Result<Workspace, ConfigError> {
+pub fn load(root: &Path, variables: &Variables<'_>) -> Result<Workspace, ConfigError> {
     let read_at_ns = now_ns();
     let mut loader = Loader {
+        variables,
+        used: BTreeMap::new(),
         disk: Disk::new(root),
         files: Vec::new(),
         cx: Cx {
@@ -82,6 +89,8 @@ pub fn load(root: &Path) -> Result<Workspace, ConfigError> {
         disk,
         files,
         mut cx,
+        used,
+        ..
     } = loader;
     let resolved = match parts {
         Some((root_file, members)) if cx.reports.is_empty() => {
@@ -89,10 +98,18 @@ pub fn load(root: &Path) -> Result<Workspace, ConfigError> {
         }
         _ => None,
     };
+    let resolved = resolved.and_then(|mut workspace| {
+        let placed = mounts::place(&mut workspace, root);
+        placed
+            .map_err(|report| cx.report(report))
+            .ok()
+            .map(|()| workspace)
+    });
     match resolved {
         Some(mut workspace) if cx.reports.is_empty() => {
             workspace.sources = disk.into_sources();
             workspace.read_at_ns = read_at_ns;
+            workspace.variables = used.into_iter().collect();
             Ok(workspace)
         }
         _ => Err(ConfigError::new(files, cx.reports)),
@@ -169,6 +186,9 @@ fn now_ns() -> i64 {
 
 /// Reads files one after the other, keeping their texts for messages.
 struct Loader<'a> {
+    variables: &'a Variables<'a>,
+    /// Variables that were asked for, with digests of their values.
+    used: BTreeMap<String, Option<[u8; 32]>>,
     disk: Disk<'a>,
     files: Vec<FileText>,
     cx: Cx,
@@ -190,7 +210,10 @@ impl Loader<'_> {
             .as_ref()
             .and_then(|w| w.value.projects.as_ref());
         let dirs = match patterns {
-            Some(patterns) => discover::projects(&patterns.value, &mut self.disk, &mut self.cx),
+            Some(patterns) => {
+                let patterns = self.expanded(&patterns.value);
+                discover::projects(&patterns, &mut self.disk, &mut self.cx)
+            }
             None => vec![Vec::new()],
         };
         let mut members = Vec::new();
@@ -207,6 +230,55 @@ impl Loader<'_> {
             members.push(Member::new(dir, file));
         }
         Some((root, members))
+    }
+
+    /// Patterns whose first component is `$NAME` or `${NAME}` with the variable's value in its place.
+    fn expanded(&mut self, patterns: &[S<String>]) -> Vec<S<String>> {
+        let mut expanded = Vec::new();
+        for pattern in patterns {
+            let (mark, body) = match pattern.value.strip_prefix('!') {
+                Some(body) => ("!", body),
+                None => ("", pattern.value.as_str()),
+            };
+            if body.starts_with('/') {
+                let report = Report::new(pattern.at, "absolute path", "");
+                self.cx.report(report.help(
+                    "paths in `projects` start at the root of the workspace, or with a variable that holds one, as in \"$DJANGO\"",
+                ));
+                continue;
+            }
+            let Some(rest) = body.strip_prefix('$') else {
+                expanded.push(pattern.clone());
+                continue;
+            };
+            let (first, rest) = rest.split_once('/').unwrap_or((rest, ""));
+            let name = (first.strip_prefix('{'))
+                .and_then(|name| name.strip_suffix('}'))
+                .unwrap_or(first);
+            let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+            if name.is_empty() || !name.bytes().all(good) {
+                let report = Report::new(pattern.at, format!("unknown name `${first}`"), "");
+                self.cx.report(report.help(
+                    "a path may begin with a variable, as in \"$DJANGO\" or \"${SOURCES}/django\"",
+                ));
+                continue;
+            }
+            let value = (self.variables)(name).filter(|value| !value.is_empty());
+            let digest = value.as_deref().map(snapshot::digest_of);
+            self.used.insert(name.to_owned(), digest);
+            match value {
+                Some(value) => expanded.push(S {
+                    value: format!("{mark}{}/{rest}", value.trim_end_matches('/')),
+                    at: pattern.at,
+                }),
+                None => self.cx.report(
+                    Report::new(pattern.at, format!("the variable `{name}` is not set"), "").help(
+                        format!("set it to the folder, as in `{name}=/path larder …`"),
+                    ),
+                ),
+            }
+        }
+        expanded
     }
 
     /// Reads one file; `None` when there is none or nothing of it can be used.

@@ -5,11 +5,12 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
+use super::Variables;
 use super::discover::{full_path, stat};
 use super::format::{Source, SourceKind, Workspace};
 
 /// Goes up with every change of the resolved types or of their meaning.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const MAGIC: &[u8; 8] = b"LRDRCONF";
 /// Magic, version, digest of the rest.
 const HEADER: usize = 8 + 4 + 32;
@@ -46,7 +47,7 @@ pub fn save_snapshot(path: &Path, workspace: &Workspace) -> io::Result<bool> {
 }
 
 /// Reads a workspace back if nothing that it rests on has changed; any doubt gives `None`.
-pub fn load_snapshot(path: &Path, root: &Path) -> Option<Workspace> {
+pub fn load_snapshot(path: &Path, root: &Path, variables: &Variables<'_>) -> Option<Workspace> {
     let bytes = fs::read(path).ok()?;
     let (header, body) = bytes.split_at_checked(HEADER)?;
     let (magic, rest) = header.split_at(8);
@@ -61,7 +62,16 @@ pub fn load_snapshot(path: &Path, root: &Path) -> Option<Workspace> {
             .sources
             .iter()
             .all(|source| unchanged(source, root));
-    holds.then_some(workspace)
+    let same = workspace
+        .variables
+        .iter()
+        .all(|(name, digest)| variables(name).as_deref().map(digest_of) == *digest);
+    (holds && same).then_some(workspace)
+}
+
+/// The digest of a variable's value: the value itself is not kept.
+pub(super) fn digest_of(value: &str) -> [u8; 32] {
+    *blake3::hash(value.as_bytes()).as_bytes()
 }
 
 fn unchanged(source: &Source, root: &Path) -> bool {

@@ -3,6 +3,7 @@
 
 mod errors;
 mod errors_between_files;
+mod outside;
 mod resolving;
 mod schema;
 mod snapshots;
@@ -12,7 +13,12 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::{DepKind, Workspace, load};
+use super::{ConfigError, DepKind, Workspace};
+
+/// Reads a workspace without any variables around it.
+fn load(root: &Path) -> Result<Workspace, ConfigError> {
+    super::load(root, &|_| None)
+}
 
 /// A folder with the given files; a path that ends in `/` is a folder.
 fn tree(files: &[(&str, &str)]) -> TempDir {

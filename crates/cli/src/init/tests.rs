@@ -32,7 +32,7 @@ fn made(files: &[(&str, &str)]) -> (String, Workspace) {
         let path = file.path.display().to_string();
         shown.extend(["==> ", &path, "\n", &text]);
     }
-    match load(root.path()) {
+    match load(root.path(), &|_| None) {
         Ok(workspace) => (shown, workspace),
         Err(error) => panic!("{shown}\n{error}"),
     }

@@ -12,7 +12,7 @@ use crate::execute::environment::{Env, Mode, environment};
 
 use super::Session;
 use super::inputs::Inputs;
-use super::tree::{Fault, to_path};
+use super::tree::Fault;
 
 /// What a dependency hands on.
 #[derive(Debug, Clone)]
@@ -98,7 +98,7 @@ impl Parts {
         let workspace = &session.workspace;
         let spec = &workspace.tasks[task];
         let env = task_environment(session, task, false);
-        let folder = to_path(&session.root, &workspace.projects[spec.project].dir);
+        let folder = session.path_of(&workspace.projects[spec.project].dir);
         let tool_env: Vec<(OsString, OsString)> = env.vars.clone();
         let mut tools = Vec::new();
         for tool in &spec.tools {

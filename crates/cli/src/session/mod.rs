@@ -12,11 +12,14 @@ use larder_cache::{DiskStore, PackOptions};
 use larder_fingerprint::{Digest, DiskFiles, Memo, Scanner};
 use larder_timing::Clock;
 
+use around::{boot, cache_dir, root_digest, secret, variables};
+
 use crate::config::{self, Workspace};
 use crate::execute::{Cancel, Executor};
 use crate::record::TaskRecord;
 use crate::state::State;
 
+mod around;
 mod depfile;
 pub mod describe;
 pub mod discovered;
@@ -101,6 +104,8 @@ type ToolCall = (String, PathBuf, Vec<(OsString, OsString)>);
 pub struct Session<'a> {
     /// Its root, absolute and without links.
     pub root: PathBuf,
+    /// Folders outside of it that paths with these prefixes lie in, absolute and without links.
+    pub mounts: Vec<(Vec<u8>, PathBuf)>,
     /// Its configuration.
     pub workspace: Workspace,
     /// Where things are kept.
@@ -154,12 +159,13 @@ pub enum OpenError {
 ///
 /// # Errors
 /// When the configuration is wrong.
-pub fn workspace(root: &Path) -> Result<Workspace, OpenError> {
+pub fn workspace(root: &Path, env: &[(OsString, OsString)]) -> Result<Workspace, OpenError> {
     let paths = Paths::new(root);
-    if let Some(workspace) = config::load_snapshot(&paths.snapshot, root) {
+    let variables = variables(env);
+    if let Some(workspace) = config::load_snapshot(&paths.snapshot, root, &variables) {
         return Ok(workspace);
     }
-    Ok(config::load(root)?)
+    Ok(config::load(root, &variables)?)
 }
 
 impl<'a> Session<'a> {
@@ -174,11 +180,11 @@ impl<'a> Session<'a> {
         };
         let root = root.canonicalize().map_err(io("cannot find", root))?;
         let paths = Paths::new(&root);
-        let known = config::load_snapshot(&paths.snapshot, &root);
+        let known = config::load_snapshot(&paths.snapshot, &root, &variables(around.env));
         let fresh = known.is_none();
         let workspace = match known {
             Some(workspace) => workspace,
-            None => config::load(&root)?,
+            None => config::load(&root, &variables(around.env))?,
         };
         if !paths.folder.join(".gitignore").exists() {
             std::fs::create_dir_all(&paths.folder).map_err(io("cannot create", &paths.folder))?;
@@ -189,11 +195,25 @@ impl<'a> Session<'a> {
             // Without the snapshot the next start reads the configuration again: slower, not wrong.
             let _ = config::save_snapshot(&paths.snapshot, &workspace);
         }
-        let files = DiskFiles::open(&root).map_err(io("cannot open", &root))?;
+        let mut files = DiskFiles::open(&root).map_err(io("cannot open", &root))?;
+        let mut mounts = Vec::new();
+        for mount in &workspace.mounts {
+            let folder = tree::to_path(&root, &mount.folder);
+            let folder = folder
+                .canonicalize()
+                .map_err(io("cannot find the project in", &folder))?;
+            files = files
+                .with_mount(&mount.prefix, &folder)
+                .map_err(io("cannot open the project in", &folder))?;
+            mounts.push((mount.prefix.clone(), folder));
+        }
         let memo = Memo::open(&paths.memo, boot());
         let mut scanner = Scanner::new(Arc::new(files), memo);
         if let Some(tracked) = larder_fingerprint::git::tracked(&root) {
             scanner = scanner.with_tracked(tracked);
+        }
+        for (prefix, folder) in &mounts {
+            scanner = scanner.with_mount(prefix, larder_fingerprint::git::tracked(folder));
         }
         let var = |name: &str| {
             around
@@ -207,7 +227,8 @@ impl<'a> Session<'a> {
             state: State::open(&paths.state),
             secret: secret(&paths.folder).map_err(io("cannot keep a secret in", &paths.folder))?,
             records_found: crate::state::intent::any(&paths.intents),
-            root_digest: *blake3::hash(root.as_os_str().as_encoded_bytes()).as_bytes(),
+            root_digest: root_digest(&root, &mounts),
+            mounts,
             ancestors: var(lock::ANCESTORS).unwrap_or_default(),
             tree: Tree::new(scanner),
             root,
@@ -274,6 +295,26 @@ impl<'a> Session<'a> {
                 "the cache in {} cannot be trimmed: {message}",
                 dir.display()
             ));
+        }
+    }
+
+    /// The path on disk of a path of the workspace.
+    pub fn path_of(&self, path: &[u8]) -> PathBuf {
+        let end = path.iter().position(|byte| *byte == b'/');
+        let first = &path[..end.unwrap_or(path.len())];
+        match self.mounts.iter().find(|(prefix, _)| prefix == first) {
+            Some((_, folder)) => {
+                tree::to_path(folder, &path[end.map_or(path.len(), |end| end + 1)..])
+            }
+            None => tree::to_path(&self.root, path),
+        }
+    }
+
+    /// Where the paths of the workspace lie, for the cache.
+    pub fn outputs_root(&self) -> larder_cache::Root<'_> {
+        larder_cache::Root {
+            folder: &self.root,
+            mounts: &self.mounts,
         }
     }
 
@@ -407,60 +448,8 @@ impl<'a> Session<'a> {
     /// # Errors
     /// When the folder cannot be read.
     fn git_input(&self, dir: &[u8], path: &str) -> Result<Digest, Fault> {
-        let folder = tree::to_path(&self.root, dir).join(path);
+        let folder = self.path_of(dir).join(path);
         larder_fingerprint::git::git_input(&folder)
             .map_err(|error| Fault::Words(format!("the git input {path} cannot be read: {error}")))
     }
-}
-
-/// The cache's folder: flag or variable, then the configuration, then the user's cache folder.
-fn cache_dir(
-    root: &Path,
-    workspace: &Workspace,
-    given: Option<PathBuf>,
-    env: &[(OsString, OsString)],
-) -> Result<PathBuf, String> {
-    if let Some(dir) = given {
-        return Ok(root.join(dir));
-    }
-    if let Some(dir) = &workspace.settings.cache.dir {
-        return Ok(root.join(dir));
-    }
-    let var = |name: &str| {
-        env.iter()
-            .find(|(key, value)| key == name && !value.is_empty())
-            .map(|(_, value)| PathBuf::from(value))
-    };
-    let base = if cfg!(windows) {
-        var("LOCALAPPDATA")
-    } else if cfg!(target_os = "macos") {
-        var("HOME").map(|home| home.join("Library/Caches"))
-    } else {
-        var("XDG_CACHE_HOME")
-            .filter(|dir| dir.is_absolute())
-            .or_else(|| var("HOME").map(|home| home.join(".cache")))
-    };
-    base.map(|base| base.join("larder"))
-        .ok_or_else(|| "no folder for the cache is known; set LARDER_CACHE_DIR".to_owned())
-}
-
-/// Random bytes made once a workspace; they never leave it.
-fn secret(folder: &Path) -> std::io::Result<[u8; 32]> {
-    let path = folder.join("secret");
-    if let Ok(bytes) = std::fs::read(&path)
-        && let Ok(secret) = bytes.try_into()
-    {
-        return Ok(secret);
-    }
-    let mut secret = [0; 32];
-    getrandom::fill(&mut secret).map_err(std::io::Error::other)?;
-    std::fs::write(&path, secret)?;
-    Ok(secret)
-}
-
-/// Identity of the machine's boot, under which the stat memo holds: after a power cut a file may have lost content
-/// that was never synced and still have the size and times it had, so every file is digested once a boot.
-fn boot() -> [u8; 32] {
-    let id = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    *blake3::hash(&id).as_bytes()
 }

@@ -8,6 +8,7 @@ use larder_fingerprint::Globs;
 
 use crate::config::{Glob, Workspace};
 
+use super::Session;
 use super::tree::{Fault, Tree, View};
 
 /// The declared outputs of one task, relative to the workspace.
@@ -92,13 +93,23 @@ impl Outputs {
     }
 }
 
-/// Whether any of `contents`, or of the link texts, holds the absolute path of the workspace.
+/// Whether any of the files, or of the link texts, holds the absolute path of the workspace or of a folder mounted in it.
 ///
 /// # Errors
 /// When a file cannot be read.
-pub fn hold_root(root: &Path, rows: &[Row]) -> std::io::Result<bool> {
+pub fn hold_root(session: &Session<'_>, rows: &[Row]) -> std::io::Result<bool> {
+    let folders = session.mounts.iter().map(|(_, folder)| folder.as_path());
+    for folder in folders.chain([session.root.as_path()]) {
+        if hold(session, folder, rows)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn hold(session: &Session<'_>, folder: &Path, rows: &[Row]) -> std::io::Result<bool> {
     use rayon::prelude::*;
-    let needle = root.as_os_str().as_encoded_bytes();
+    let needle = folder.as_os_str().as_encoded_bytes();
     // A root of one or two bytes (`/`) would match everything and tells nothing.
     if needle.len() < 3 {
         return Ok(false);
@@ -107,7 +118,7 @@ pub fn hold_root(root: &Path, rows: &[Row]) -> std::io::Result<bool> {
     let hits: Result<Vec<bool>, std::io::Error> = rows
         .par_iter()
         .map(|row| {
-            let path = super::tree::to_path(root, &row.path);
+            let path = session.path_of(&row.path);
             match row.kind {
                 Kind::File if row.size < needle.len() as u64 => Ok(false),
                 Kind::File => contains(&path, &finder),

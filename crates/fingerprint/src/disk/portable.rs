@@ -11,6 +11,7 @@ use crate::files::{Hashed, Kind, Listed, Moment, Stat, join};
 #[derive(Debug)]
 pub(super) struct Root {
     folder: PathBuf,
+    mounts: Vec<(Vec<u8>, PathBuf)>,
 }
 
 impl Root {
@@ -18,7 +19,14 @@ impl Root {
         std::fs::read_dir(root)?;
         Ok(Self {
             folder: root.to_owned(),
+            mounts: Vec::new(),
         })
+    }
+
+    pub(super) fn mount(&mut self, prefix: &[u8], folder: &Path) -> io::Result<()> {
+        std::fs::read_dir(folder)?;
+        self.mounts.push((prefix.to_vec(), folder.to_owned()));
+        Ok(())
     }
 
     pub(super) fn stat_all(
@@ -119,9 +127,14 @@ impl Root {
     }
 
     fn path(&self, path: &[u8]) -> io::Result<PathBuf> {
-        Ok(self
-            .folder
-            .join(std::str::from_utf8(path).map_err(|_| not_utf8())?))
+        let end = path.iter().position(|byte| *byte == b'/');
+        let first = &path[..end.unwrap_or(path.len())];
+        let mount = self.mounts.iter().find(|(prefix, _)| prefix == first);
+        let (start, rest) = match mount {
+            Some((_, folder)) => (folder, &path[end.map_or(path.len(), |end| end + 1)..]),
+            None => (&self.folder, path),
+        };
+        Ok(start.join(std::str::from_utf8(rest).map_err(|_| not_utf8())?))
     }
 }
 

@@ -18,17 +18,44 @@ const WORTH_OPENING: usize = 8;
 #[derive(Debug)]
 pub(super) struct Root {
     folder: OwnedFd,
+    mounts: Vec<(Vec<u8>, OwnedFd)>,
     /// Devices seen, and whether their time stamps are multigrain.
     fine: RwLock<Vec<(u64, bool)>>,
 }
 
 impl Root {
     pub(super) fn open(root: &Path) -> io::Result<Self> {
-        let folder = rustix::fs::open(root, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         Ok(Self {
-            folder,
+            folder: open_root(root)?,
+            mounts: Vec::new(),
             fine: RwLock::default(),
         })
+    }
+
+    pub(super) fn mount(&mut self, prefix: &[u8], folder: &Path) -> io::Result<()> {
+        self.mounts.push((prefix.to_vec(), open_root(folder)?));
+        Ok(())
+    }
+
+    /// The open folder that a path starts at, and the rest of the path.
+    fn start<'p>(&self, path: &'p [u8]) -> (BorrowedFd<'_>, &'p [u8]) {
+        // The usual case costs nothing.
+        if !self.mounts.is_empty() {
+            let end = path.iter().position(|byte| *byte == b'/');
+            let (first, rest) = match end {
+                Some(end) => (&path[..end], &path[end + 1..]),
+                None => (path, &b""[..]),
+            };
+            if let Some((_, folder)) = self.mounts.iter().find(|(prefix, _)| prefix == first) {
+                return (folder.as_fd(), rest);
+            }
+        }
+        (self.folder.as_fd(), path)
+    }
+
+    fn stat_one(&self, path: &[u8], flags: AtFlags) -> io::Result<Option<Stat>> {
+        let (start, path) = self.start(path);
+        stat_at(start, or_dot(path), flags)
     }
 
     pub(super) fn stat_all(
@@ -60,7 +87,7 @@ impl Root {
         for (index, name) in names.iter().enumerate() {
             path.truncate(base);
             path.extend_from_slice(name);
-            found(index, stat_at(self.folder.as_fd(), or_dot(&path), flags));
+            found(index, self.stat_one(&path, flags));
         }
     }
 
@@ -82,7 +109,7 @@ impl Root {
             let kind = match entry.file_type() {
                 FileType::Unknown => {
                     let path = join(folder, name);
-                    let stat = stat_at(self.folder.as_fd(), &path, AtFlags::SYMLINK_NOFOLLOW)?;
+                    let stat = self.stat_one(&path, AtFlags::SYMLINK_NOFOLLOW)?;
                     match stat {
                         Some(stat) => stat.kind,
                         None => continue,
@@ -103,7 +130,8 @@ impl Root {
     }
 
     pub(super) fn link(&self, path: &[u8]) -> io::Result<Vec<u8>> {
-        Ok(rustix::fs::readlinkat(&self.folder, path, Vec::new())?.into_bytes())
+        let (start, path) = self.start(path);
+        Ok(rustix::fs::readlinkat(start, path, Vec::new())?.into_bytes())
     }
 
     pub(super) fn hash(&self, path: &[u8], follow: bool, buffer: &mut [u8]) -> io::Result<Hashed> {
@@ -154,12 +182,8 @@ impl Root {
     }
 
     fn open_at(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-        rustix::fs::openat(
-            &self.folder,
-            or_dot(path),
-            flags | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
+        let (start, path) = self.start(path);
+        rustix::fs::openat(start, or_dot(path), flags | OFlags::CLOEXEC, Mode::empty())
     }
 
     fn fine(&self, dev: u64, file: BorrowedFd<'_>) -> bool {
@@ -174,6 +198,11 @@ impl Root {
         }
         answer
     }
+}
+
+fn open_root(folder: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(folder, flags, Mode::empty())?)
 }
 
 fn or_dot(path: &[u8]) -> &[u8] {

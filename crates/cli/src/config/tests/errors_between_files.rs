@@ -58,7 +58,8 @@ error: absolute path
 2 | projects = ["packages/[", "/abs", "a/../b"]
   |                           ^^^^^^
   |
-  = help: paths in `projects` start at the root of the workspace
+  = help: paths in `projects` start at the root of the workspace, or with
+          a variable that holds one, as in "$DJANGO"
 
 error: `..` inside a path
  --> larder.toml:2:35

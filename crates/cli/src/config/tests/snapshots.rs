@@ -6,8 +6,8 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::super::{Workspace, load, load_snapshot, save_snapshot};
-use super::{tree, write};
+use super::super::{Workspace, load_snapshot, save_snapshot};
+use super::{load, tree, write};
 
 const FILES: &[(&str, &str)] = &[
     (
@@ -48,7 +48,7 @@ fn snapshot(root: &Path) -> std::path::PathBuf {
 }
 
 fn still(root: &TempDir) -> Option<Workspace> {
-    load_snapshot(&snapshot(root.path()), root.path())
+    load_snapshot(&snapshot(root.path()), root.path(), &|_| None)
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::super::describe::Basis;
 use super::super::discovered;
 use super::super::format::List;
 use super::super::outputs::{Outputs, project_dir};
-use super::super::tree::{Fault, Seen, View, lossy, to_path};
+use super::super::tree::{Fault, Seen, View, lossy};
 use super::Life;
 
 /// Paths with the stat tuples they had; a missing one has none.
@@ -91,8 +91,8 @@ impl Life<'_> {
             }
             Some(_) => {}
         }
-        let folder = to_path(&session.root, project_dir(&session.workspace, self.task));
-        let list = discovered::read(&session.root, &folder, &to_path(&session.root, &path));
+        let folder = session.path_of(project_dir(&session.workspace, self.task));
+        let list = discovered::read(&session.root, &folder, &session.path_of(&path));
         let mut list = match list {
             Ok(list) => list,
             Err(error) => return Ok(Some(format!("its depfile {shown} {error}"))),

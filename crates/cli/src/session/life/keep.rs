@@ -42,10 +42,15 @@ impl Life<'_> {
             format!("the result of {} cannot be stored: {error}", self.id)
         };
         let bound = !spec.relocatable
-            && outputs::hold_root(&session.root, rows).map_err(|error| words(&error))?;
+            && outputs::hold_root(session, rows).map_err(|error| words(&error))?;
         let paths: Vec<Vec<u8>> = rows.iter().map(|row| row.path.clone()).collect();
-        let packed = cache::pack(&session.root, &paths, &session.pack_options(), &store.tmp())
-            .map_err(|error| words(&error))?;
+        let packed = cache::pack(
+            session.outputs_root(),
+            &paths,
+            &session.pack_options(),
+            &store.tmp(),
+        )
+        .map_err(|error| words(&error))?;
         if cache::digest(&packed.manifest) != cache::digest(rows) {
             return Err(words(&"its outputs changed after it ended"));
         }

@@ -104,7 +104,7 @@ impl Life<'_> {
             .collect();
         let allowed = |path: &[u8]| outputs.covers(path);
         let options = RestoreOptions::new(&allowed, &digests, &session.paths.rescued);
-        let result = cache::restore(&session.root, entry, store, &options);
+        let result = cache::restore(session.outputs_root(), entry, store, &options);
         session.tree.forget_scans();
         result
             .map_err(|error| format!("a cached result of {} cannot be restored: {error}", self.id))

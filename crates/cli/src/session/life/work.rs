@@ -63,7 +63,7 @@ impl Life<'_> {
                 .map(|(path, row)| (path.clone(), row.digest))
                 .collect();
             let cleaned = cache::clean(
-                &session.root,
+                session.outputs_root(),
                 &Clean {
                     owned: &digests,
                     allowed: &|path: &[u8]| outputs.is_some_and(|outputs| outputs.covers(path)),

@@ -25,7 +25,7 @@ use super::describe::{self, Basis, DepResult, Parts};
 use super::inputs::{self, Inputs, Rule};
 use super::life::Done;
 use super::outputs::Outputs;
-use super::tree::{Fault, to_path};
+use super::tree::Fault;
 use super::{Session, lock};
 
 /// How long a process group may tidy up between SIGTERM and SIGKILL.
@@ -332,7 +332,7 @@ impl<'a> Run<'a> {
                     execute::Command::Argv(words.iter().map(OsString::from).collect())
                 }
             },
-            cwd: to_path(&session.root, dir),
+            cwd: session.path_of(dir),
             env,
             timeout,
             grace: GRACE,

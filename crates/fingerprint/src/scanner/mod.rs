@@ -1,22 +1,28 @@
 //! `Scanner`: walks subtrees and digests files through the memo, for one run.
 //! Knows nothing of tasks, globs or keys.
 
+mod rules;
+mod walk;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use rayon::prelude::*;
 
 use crate::Digest;
 use crate::digest::FileFingerprint;
 use crate::files::{Files, Kind, Stat, join, split, stat};
-use crate::format::{Fate, Tuple};
-use crate::ignores::{SOURCES, Shape};
+use crate::format::Tuple;
+use crate::ignores::Shape;
 use crate::manifest::{Row, RowKind, link_digest};
-use crate::memo::{Listing, Memo};
+use crate::memo::Memo;
 use crate::scan::{Entry, NO_HINT, Scan};
+
+use rules::Top;
+use walk::Todo;
 
 /// From this many folders on, threads are worth waking.
 const PARALLEL: usize = 32;
@@ -27,8 +33,6 @@ const PARALLEL_BYTES: u64 = 2 << 20;
 const BUFFER: usize = 256 * 1024;
 /// Folders no scan enters, and files of that name it passes over.
 const PRIVATE: [&[u8]; 2] = [b".git", b".larder"];
-/// Under this name the memo keeps the digest of the set of tracked files.
-const TRACKED: &[u8] = b".git/index/tracked";
 
 /// Whether ignore files count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -90,18 +94,10 @@ pub struct Tracked {
 pub struct Scanner {
     files: Arc<dyn Files>,
     memo: Memo,
-    tracked: Option<Tracked>,
-    tracked_paths: OnceLock<Vec<Vec<u8>>>,
+    top: Top,
+    mounts: Vec<Top>,
     /// Rules of the folders above those scanned.
     rules: Mutex<HashMap<Vec<u8>, Arc<Shape>>>,
-}
-
-/// A folder to be walked.
-struct Todo {
-    path: Vec<u8>,
-    stat: Stat,
-    /// The rules of the folder above; `None` when none count.
-    rules: Option<Arc<Shape>>,
 }
 
 impl Scanner {
@@ -110,8 +106,8 @@ impl Scanner {
         Self {
             files,
             memo,
-            tracked: None,
-            tracked_paths: OnceLock::new(),
+            top: Top::default(),
+            mounts: Vec::new(),
             rules: Mutex::default(),
         }
     }
@@ -119,7 +115,19 @@ impl Scanner {
     /// Makes files that git tracks count although ignore rules exclude them.
     #[must_use]
     pub fn with_tracked(mut self, tracked: Tracked) -> Self {
-        self.tracked = Some(tracked);
+        self.top.tracked = Some(tracked);
+        self
+    }
+
+    /// Makes the folder `prefix`, one component that its files answer to, a root of its own: rules above it do not count, and
+    /// git tracks in it what `tracked` says. Paths that `tracked` reads are relative to that folder.
+    #[must_use]
+    pub fn with_mount(mut self, prefix: &[u8], tracked: Option<Tracked>) -> Self {
+        self.mounts.push(Top {
+            path: prefix.to_vec(),
+            tracked,
+            ..Top::default()
+        });
         self
     }
 
@@ -136,7 +144,9 @@ impl Scanner {
     /// Reads the ignore files above scanned folders anew when they are next needed.
     pub fn forget_rules(&mut self) {
         self.rules = Mutex::default();
-        self.tracked_paths = OnceLock::new();
+        for top in self.mounts.iter_mut().chain([&mut self.top]) {
+            top.paths = OnceLock::new();
+        }
     }
 
     /// What lies under a folder; a file's own path gives that file, a missing one nothing. The folder itself is
@@ -170,8 +180,7 @@ impl Scanner {
         }
         let rules = match ignore {
             Ignore::Never => None,
-            Ignore::Honour if under.is_empty() => Some(self.top_rules()?),
-            Ignore::Honour => Some(self.rules_in(split(under).0)?),
+            Ignore::Honour => Some(self.rules_above(under)?),
         };
         let mut level = vec![Todo {
             path: under.to_vec(),
@@ -391,319 +400,5 @@ impl Scanner {
                 .put_digest(&path(), Tuple::from(stat), hashed.digest);
         }
         Ok(hashed.digest)
-    }
-
-    /// One folder: its entries, and the folders below.
-    fn walk(&self, todo: &Todo) -> Result<(Scan, Vec<Todo>), ScanError> {
-        let failed = |source| ScanError {
-            path: todo.path.clone(),
-            source,
-        };
-        let mut part = Scan::default();
-        let mut below = Vec::new();
-        let tuple = Tuple::from(&todo.stat);
-        let known = self
-            .memo
-            .listing(&todo.path)
-            .filter(|listing| listing.tuple == Some(tuple));
-        let view = self.memo.view();
-        let record = match known {
-            Some(_) => None,
-            None => view
-                .find_folder(&todo.path)
-                .filter(|record| record.tuple == Some(tuple)),
-        };
-        let fresh = known.is_none();
-        let listing = match (known, record) {
-            (Some(listing), _) => Some(listing),
-            (None, Some(_)) => None,
-            (None, None) => match self.list(&todo.path).map_err(failed)? {
-                Some(listing) => Some(listing),
-                None => return Ok((part, below)),
-            },
-        };
-        let mut names: Vec<(&[u8], Kind, Fate, u32)> = match (&listing, &record) {
-            (Some(listing), _) => {
-                let names = listing.names.iter();
-                names
-                    .map(|(name, kind, fate)| (&**name, *kind, *fate, NO_HINT))
-                    .collect()
-            }
-            (None, Some(record)) => (record.first..record.first.saturating_add(record.count))
-                .filter_map(|index| view.name(index as usize).map(|name| (index, name)))
-                .map(|(index, name)| (name.name, name.kind, name.fate, index))
-                .collect(),
-            (None, None) => Vec::new(),
-        };
-        let shape = listing.as_ref().map_or_else(
-            || record.map_or([0; 32], |record| record.shape),
-            |listing| listing.shape,
-        );
-        let rules = match &todo.rules {
-            None => None,
-            Some(above) => {
-                let own = |source: &&'static [u8]| {
-                    let known = names.binary_search_by(|(name, ..)| (*name).cmp(*source));
-                    known.is_ok_and(|index| names[index].1 == Kind::File)
-                };
-                let own: Vec<_> = SOURCES.into_iter().filter(own).collect();
-                Some(self.rules_with(above, &todo.path, &own)?)
-            }
-        };
-        let mut judged = shape;
-        if let Some(rules) = &rules
-            && rules.digest != shape
-        {
-            for (name, kind, fate, _) in &mut names {
-                *fate = self.fate(rules, &join(&todo.path, name), *kind)?;
-            }
-            judged = rules.digest;
-        }
-        if judged != shape || (listing.is_some() && fresh) {
-            let tuple = listing
-                .as_ref()
-                .map_or(Some(tuple), |listing| listing.tuple);
-            let names = names
-                .iter()
-                .map(|(name, kind, fate, _)| ((*name).into(), *kind, *fate))
-                .collect();
-            self.memo.put_listing(
-                &todo.path,
-                Some(Arc::new(Listing {
-                    tuple,
-                    shape: judged,
-                    names,
-                })),
-            );
-        }
-        self.stat_names(todo, rules.as_ref(), names, &mut part, &mut below)?;
-        Ok((part, below))
-    }
-
-    /// Stats the names that count, and tells entries from folders below.
-    fn stat_names(
-        &self,
-        todo: &Todo,
-        rules: Option<&Arc<Shape>>,
-        mut names: Vec<(&[u8], Kind, Fate, u32)>,
-        part: &mut Scan,
-        below: &mut Vec<Todo>,
-    ) -> Result<(), ScanError> {
-        if names.is_empty() && !todo.path.is_empty() {
-            part.push(&todo.path, b"", b"", todo.stat, NO_HINT);
-            return Ok(());
-        }
-        names.retain(|(name, kind, fate, _)| {
-            *kind != Kind::Other
-                && (rules.is_none() || *fate != Fate::Ignored)
-                && !PRIVATE.contains(name)
-        });
-        part.records.reserve(names.len());
-        part.arena.reserve(
-            names
-                .iter()
-                .map(|(name, ..)| todo.path.len() + 1 + name.len())
-                .sum(),
-        );
-        let plain: Vec<&[u8]> = names.iter().map(|(name, ..)| *name).collect();
-        self.count(&self.memo.counters.stat_calls, plain.len() as u64);
-        let mut failure = None;
-        self.files
-            .stat_all(&todo.path, &plain, false, &mut |index, stat| {
-                let (name, _, fate, hint) = names[index];
-                let stat = match stat {
-                    Ok(Some(stat)) => stat,
-                    Ok(None) => return,
-                    Err(source) => {
-                        failure = Some(ScanError {
-                            path: join(&todo.path, name),
-                            source,
-                        });
-                        return;
-                    }
-                };
-                match stat.kind {
-                    Kind::File => part.push(&todo.path, name, b"", stat, hint),
-                    Kind::Link => match self.link_text(&join(&todo.path, name), &stat) {
-                        Ok(text) => part.push(&todo.path, name, &text, stat, hint),
-                        Err(source) => {
-                            failure = Some(ScanError {
-                                path: join(&todo.path, name),
-                                source,
-                            });
-                        }
-                    },
-                    Kind::Folder => {
-                        let bury = |rules: &Arc<Shape>| match fate {
-                            Fate::Buried => rules.bury(),
-                            Fate::Kept | Fate::Ignored => Arc::clone(rules),
-                        };
-                        let rules = rules.map(bury);
-                        below.push(Todo {
-                            path: join(&todo.path, name),
-                            stat,
-                            rules,
-                        });
-                    }
-                    Kind::Other => {}
-                }
-            });
-        failure.map_or(Ok(()), Err)
-    }
-
-    fn link_text(&self, path: &[u8], stat: &Stat) -> io::Result<Vec<u8>> {
-        if stat.kind == Kind::Link {
-            self.files.link(path)
-        } else {
-            Ok(Vec::new())
-        }
-    }
-
-    /// Reads a folder's names; believed later only if it stood still and long enough.
-    fn list(&self, folder: &[u8]) -> io::Result<Option<Arc<Listing>>> {
-        self.count(&self.memo.counters.folders_listed, 1);
-        let Some(listed) = self.files.list(folder)? else {
-            return Ok(None);
-        };
-        let stamp = listed.before.ctime_ns.max(listed.before.mtime_ns);
-        let still = listed.before.same_content(&listed.after) && listed.moment.trusts(stamp);
-        let mut names: Vec<_> = listed
-            .names
-            .into_iter()
-            .map(|(name, kind)| (name.into_boxed_slice(), kind, Fate::Kept))
-            .collect();
-        names.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        let tuple = still.then(|| Tuple::from(&listed.before));
-        Ok(Some(Arc::new(Listing {
-            tuple,
-            shape: [0; 32],
-            names,
-        })))
-    }
-
-    /// What the rules say of a path.
-    pub(crate) fn fate(&self, rules: &Shape, path: &[u8], kind: Kind) -> Result<Fate, ScanError> {
-        if !rules.excludes(&*self.files, path, kind == Kind::Folder) {
-            return Ok(Fate::Kept);
-        }
-        let tracked = self.tracked_paths()?;
-        let next = tracked.partition_point(|known| known.as_slice() < path);
-        if kind != Kind::Folder {
-            let found = tracked.get(next).is_some_and(|known| known == path);
-            return Ok(if found { Fate::Kept } else { Fate::Ignored });
-        }
-        let inside = join(path, b"/");
-        let inside = &inside[..=path.len()];
-        let next = tracked.partition_point(|known| known.as_slice() < inside);
-        let found = tracked
-            .get(next)
-            .is_some_and(|known| known.starts_with(inside));
-        Ok(if found { Fate::Buried } else { Fate::Ignored })
-    }
-
-    fn tracked_paths(&self) -> Result<&[Vec<u8>], ScanError> {
-        if let Some(paths) = self.tracked_paths.get() {
-            return Ok(paths);
-        }
-        let mut paths = Vec::new();
-        if let Some(tracked) = &self.tracked {
-            let failed = |source| ScanError {
-                path: tracked.index.clone(),
-                source,
-            };
-            paths = (tracked.read)().map_err(failed)?;
-            paths.sort_unstable();
-        }
-        Ok(self.tracked_paths.get_or_init(|| paths))
-    }
-
-    /// The rules above everything: none, but the set of tracked files.
-    fn top_rules(&self) -> Result<Arc<Shape>, ScanError> {
-        let Some(tracked) = &self.tracked else {
-            return Ok(Shape::root([0; 32]));
-        };
-        let failed = |source| ScanError {
-            path: tracked.index.clone(),
-            source,
-        };
-        let Some(stat) = self.stat(&tracked.index, true).map_err(failed)? else {
-            return Ok(Shape::root([0; 32]));
-        };
-        let tuple = Tuple::from(&stat);
-        if let Some(digest) = self.memo.digest(TRACKED, tuple) {
-            return Ok(Shape::root(digest.0));
-        }
-        let mut hasher = blake3::Hasher::new();
-        for path in self.tracked_paths()? {
-            hasher
-                .update(&(path.len() as u64).to_le_bytes())
-                .update(path);
-        }
-        let digest = Digest(*hasher.finalize().as_bytes());
-        // Believed later by the same rule as any file: the index itself must have been read as it was.
-        let mut buffer = vec![0; BUFFER];
-        if let Ok(hashed) = self.files.hash(&tracked.index, true, &mut buffer)
-            && hashed.after.same_content(&stat)
-            && hashed.moment.trusts(stat.ctime_ns.max(stat.mtime_ns))
-        {
-            self.memo.put_digest(TRACKED, tuple, digest);
-        }
-        Ok(Shape::root(digest.0))
-    }
-
-    /// The rules that hold in a folder, from the root down; read once.
-    pub(crate) fn rules_in(&self, folder: &[u8]) -> Result<Arc<Shape>, ScanError> {
-        let known = |path: &[u8]| {
-            self.rules
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .get(path)
-                .cloned()
-        };
-        if let Some(rules) = known(folder) {
-            return Ok(rules);
-        }
-        let above = if folder.is_empty() {
-            self.top_rules()?
-        } else {
-            self.rules_in(split(folder).0)?
-        };
-        let mut own = Vec::new();
-        for source in SOURCES {
-            let path = join(folder, source);
-            let stat = self
-                .stat(&path, false)
-                .map_err(|source| ScanError { path, source })?;
-            if stat.is_some_and(|stat| stat.kind == Kind::File) {
-                own.push(source);
-            }
-        }
-        let rules = self.rules_with(&above, folder, &own)?;
-        let mut all = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(Arc::clone(all.entry(folder.to_vec()).or_insert(rules)))
-    }
-
-    /// The rules above a folder with those of its own ignore files.
-    fn rules_with(
-        &self,
-        above: &Arc<Shape>,
-        folder: &[u8],
-        own: &[&'static [u8]],
-    ) -> Result<Arc<Shape>, ScanError> {
-        let mut digests = Vec::with_capacity(own.len());
-        for source in own {
-            let path = join(folder, source);
-            match self.fingerprint(&path) {
-                Ok(Some(print)) => digests.push((*source, print.digest)),
-                Ok(None) => {}
-                Err(error) => {
-                    return Err(ScanError {
-                        path,
-                        source: io::Error::other(error),
-                    });
-                }
-            }
-        }
-        Ok(above.with(folder, &digests))
     }
 }
