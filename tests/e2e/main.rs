@@ -6,6 +6,7 @@
 mod sandbox;
 
 mod config_errors;
+mod diagnostics;
 mod early_cutoff;
 mod explain;
 mod faults;

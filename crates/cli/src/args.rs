@@ -14,9 +14,16 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     max_term_width = 100,
     disable_help_subcommand = true
 )]
-#[command(
-    after_help = "`larder TASK…` is short for `larder run TASK…`; a subcommand wins over a task of the same name."
-)]
+#[command(after_help = "\
+`larder TASK…` is short for `larder run TASK…`; a subcommand wins over a task of the same name.
+
+Variables of the environment:
+
+    LARDER_CACHE_DIR   the cache's folder, as --cache-dir
+    LARDER_FORCE       tasks to force, as --force=TASK,…
+    LARDER_LOG         decisions on standard error as they are made: error, warn,
+                       info, debug or trace; or by part, as in info,cache=trace
+    NO_COLOR           no colour where --color is auto")]
 pub struct Cli {
     /// Work as if started in this folder
     #[arg(short = 'C', long = "cwd", value_name = "DIR", global = true)]

@@ -9,6 +9,7 @@ use clap::{CommandFactory as _, Parser as _};
 
 use crate::args::{Cli, ColorChoice, Command, with_run_inserted};
 use crate::config::{self, Workspace};
+use crate::diagnostics;
 use crate::execute::exit;
 use crate::execute::{Cancel, ProcessExecutor, install_signal_handlers};
 use crate::session::{OpenError, Session, Surroundings};
@@ -91,6 +92,12 @@ pub fn main(world: &World) -> u8 {
             };
         }
     };
+    if let Some(value) = world.var("LARDER_LOG")
+        && let Err(error) = diagnostics::listen(&value.to_string_lossy())
+    {
+        say(&format!("larder: {error}"));
+        return exit::USAGE;
+    }
     let colour = match cli.color {
         ColorChoice::Always => true,
         ColorChoice::Never => false,

@@ -10,6 +10,7 @@ use larder_graph::FailurePolicy;
 use larder_timing::{Clock as _, SystemClock};
 
 use crate::args::{Continue, LogOrder, OutputLogs, RunArgs};
+use crate::diagnostics::STATE;
 use crate::execute::{concurrency, exit, mux};
 use crate::plan::Plan;
 use crate::record::{self, CacheUse, Counters, RunError, RunRecord, Status};
@@ -64,9 +65,8 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &Session<'_>) -> O
         LogOrder::Stream => mux::Order::Stream,
         LogOrder::Grouped => mux::Order::Grouped,
     };
-    let bar = context
-        .world
-        .stderr_terminal
+    // Lines of `LARDER_LOG` would tear the progress line.
+    let bar = (context.world.stderr_terminal && !crate::diagnostics::listening())
         .then_some(plan.graph.len() as u64);
     let show = Show::new(order, context.colour, args.json, args.verbose, bar);
     let run = Run::new(session, &plan, &options, &show).map_err(Usage::new)?;
@@ -267,6 +267,7 @@ fn keep(session: &Session<'_>, record: &mut RunRecord, asked: bool) {
     let Ok(bytes) = serde_json::to_vec(record) else {
         return;
     };
+    log::debug!(target: STATE, "{}: the run's record goes here", session.paths.last_run.display());
     if let Err(error) = std::fs::write(&session.paths.last_run, &bytes) {
         record.warnings.push(format!(
             "{} cannot be written: {error}",

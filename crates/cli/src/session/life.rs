@@ -22,6 +22,7 @@ use larder_cache::{
 };
 use larder_fingerprint::Change;
 
+use crate::diagnostics::{self, CACHE, KEY, PROCESS, STATE};
 use crate::execute::{Exit, Stream};
 use crate::execute::{environment, mux};
 use crate::record::{CacheUse, Status, TaskRecord};
@@ -184,6 +185,7 @@ impl Life<'_> {
             let global = self.run.global()?;
             let key = parts.key(&inputs, &global);
             self.record.key = Some(hex(&key));
+            log::debug!(target: KEY, "{} over {} input files", hex(&key), inputs.rows.len());
             let state = fresh.as_ref().unwrap_or(&self.run.session.state);
             let mut last = state.task(&self.id).cloned().unwrap_or_default();
             let intents = &self.run.session.paths.intents;
@@ -223,6 +225,7 @@ impl Life<'_> {
                     || intent::find(intents, &self.id).is_some()
             };
             if fresh.is_none() && news() {
+                log::debug!(target: STATE, "read again: another process may have ended the task, or a record stands");
                 fresh = Some(State::open(&self.run.session.paths.state));
                 self.run.session.tree.forget_scans();
                 continue;
@@ -388,7 +391,9 @@ impl Life<'_> {
         let store = session.store()?;
         self.record.cache = CacheUse::Miss;
         for candidate in [Key(key), Key(session.bound(&key))] {
-            let entry = match store.get(&candidate) {
+            let found = store.get(&candidate);
+            log::debug!(target: CACHE, "lookup {}: {}", hex(&candidate.0), diagnostics::found(&found));
+            let entry = match found {
                 Ok(Some(entry)) => entry,
                 Ok(None) => continue,
                 Err(error) => {
@@ -404,6 +409,7 @@ impl Life<'_> {
             }
             match self.restore(store, &entry, outputs, owned) {
                 Ok(restored) => {
+                    log::debug!(target: CACHE, "restored: {} files and {} bytes written, the rest was right", restored.written.len(), restored.bytes);
                     return Some(self.restored(&entry, key, &restored));
                 }
                 Err(message) => session.cache_fault(&mut self.record, &message),
@@ -436,6 +442,7 @@ impl Life<'_> {
             },
         )
         .map_err(|error| format!("an intent record cannot be written: {error}"))?;
+        log::debug!(target: STATE, "intent record written, before a restore");
         let digests: BTreeMap<Vec<u8>, [u8; 32]> = owned
             .iter()
             .map(|(path, row)| (path.clone(), row.digest))
@@ -531,6 +538,7 @@ impl Life<'_> {
                 session.paths.intents.display()
             ))
         })?;
+        log::debug!(target: STATE, "intent record written, before its commands");
         if spec.clean && !owned.is_empty() {
             let digests: BTreeMap<Vec<u8>, [u8; 32]> = owned
                 .iter()
@@ -680,11 +688,14 @@ impl Life<'_> {
             let timeout =
                 deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             let spec = run.command_spec(self.task, command, timeout, index + 1 == commands.len());
+            log::debug!(target: PROCESS, "starts {:?} in {}", crate::execute::argv(&spec), spec.cwd.display());
+            log::trace!(target: PROCESS, "it sees the variables {}", diagnostics::names(&spec.env));
             let result = run.session.executor.run(
                 &spec,
                 &mut |stream: Stream, bytes: &[u8]| run.show.feed(lane, stream, bytes),
                 &run.session.cancel,
             );
+            log::debug!(target: PROCESS, "ended: {result:?}");
             match result {
                 Ok(ended) => exit = ended,
                 Err(cause) => {
@@ -835,6 +846,7 @@ impl Life<'_> {
         if cache::digest(&packed.manifest) != cache::digest(rows) {
             return Err(words(&"its outputs changed after it ended"));
         }
+        log::debug!(target: CACHE, "packed {} paths{}", paths.len(), if bound { ", bound to this root" } else { "" });
         if let Some(artifact) = &packed.artifact {
             cache::Store::save(store, &artifact.id, cache::Source::File(&artifact.file))
                 .map_err(|error| words(&error))?;
@@ -861,7 +873,10 @@ impl Life<'_> {
         } else {
             Put::First
         };
-        match cache::Store::put(store, &Key(key), &entry, how).map_err(|error| words(&error))? {
+        let put =
+            cache::Store::put(store, &Key(key), &entry, how).map_err(|error| words(&error))?;
+        log::debug!(target: CACHE, "stored under {}: {}", hex(&key), diagnostics::put(&put));
+        match put {
             PutOutcome::Stored | PutOutcome::Same => Ok(true),
             PutOutcome::Different(first) => {
                 let differing = cache::diff(&first.manifest, &entry.manifest);

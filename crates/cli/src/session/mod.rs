@@ -13,6 +13,7 @@ use larder_fingerprint::{Digest, DiskFiles, Memo, Scanner};
 use larder_timing::Clock;
 
 use crate::config::{self, Workspace};
+use crate::diagnostics::{self, CONFIG, PROCESS};
 use crate::execute::{Cancel, Executor};
 use crate::record::TaskRecord;
 use crate::state::State;
@@ -173,10 +174,12 @@ impl<'a> Session<'a> {
         let paths = Paths::new(&root);
         let known = config::load_snapshot(&paths.snapshot, &root);
         let fresh = known.is_none();
+        log::debug!(target: CONFIG, "{}: {}", paths.snapshot.display(), if fresh { "does not hold, so the configuration is read again" } else { "nothing it rests on changed" });
         let workspace = match known {
             Some(workspace) => workspace,
             None => config::load(&root)?,
         };
+        log::debug!(target: CONFIG, "{} projects, {} tasks", workspace.projects.len(), workspace.tasks.len());
         if !paths.folder.join(".gitignore").exists() {
             std::fs::create_dir_all(&paths.folder).map_err(io("cannot create", &paths.folder))?;
             let ignore = paths.folder.join(".gitignore");
@@ -298,6 +301,7 @@ impl<'a> Session<'a> {
 
     /// Notes a warning about the run as a whole.
     pub fn warn(&self, message: String) {
+        log::warn!(target: diagnostics::TASK, "{message}");
         self.warnings
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -381,6 +385,7 @@ impl<'a> Session<'a> {
             extra_args: Vec::new(),
         };
         let mut output = Vec::new();
+        log::debug!(target: PROCESS, "tool `{command}` in {}", folder.display());
         let exit = self
             .executor
             .run(

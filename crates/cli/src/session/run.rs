@@ -14,6 +14,7 @@ use larder_cache::Row;
 use larder_graph::{FailurePolicy, NodeId, Outcome, Schedule, SkipReason};
 
 use crate::config::{Command, Dep, DepKind};
+use crate::diagnostics::{self, STATE};
 use crate::execute::{self, Exit, Spec};
 use crate::plan::{self, Plan};
 use crate::record::{Status, TaskRecord};
@@ -513,7 +514,9 @@ impl<'a> Run<'a> {
     }
 
     fn live(&self, task: usize, after_failure: bool) -> Outcome {
+        let _about = diagnostics::about(&self.ids[task]);
         let done = life::live(self, task, after_failure);
+        diagnostics::ended(&done.record);
         let outcome = match done.record.status {
             Status::Failed | Status::Skipped => Outcome::Failed,
             Status::Ran | Status::Restored => Outcome::Changed,
@@ -539,6 +542,7 @@ impl<'a> Run<'a> {
                 self.ids.iter().any(|known| known == id)
             }) {
                 Ok(()) => {
+                    log::debug!(target: STATE, "{}: {} tasks written", session.paths.state.display(), updates.len());
                     writes += 1;
                     for done in results.values().filter(|done| done.intent) {
                         intent::end(&session.paths.intents, &done.record.task);
@@ -552,7 +556,10 @@ impl<'a> Run<'a> {
         }
         if session.tree.scanner().memo().dirty() {
             match session.tree.scanner().memo().save(&session.paths.memo) {
-                Ok(()) => writes += 1,
+                Ok(()) => {
+                    log::debug!(target: STATE, "{}: written", session.paths.memo.display());
+                    writes += 1;
+                }
                 Err(error) => session.warn(format!(
                     "{} cannot be written: {error}; files are hashed again next time",
                     session.paths.memo.display()
