@@ -17,3 +17,4 @@ mod processes;
 mod request;
 mod restore;
 mod skip;
+mod upkeep;

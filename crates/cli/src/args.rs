@@ -259,7 +259,7 @@ pub struct CacheArgs {
 /// What to do with the cache.
 #[derive(Debug, Subcommand)]
 pub enum CacheAction {
-    /// Where it is, how large, which tasks fill it, and how to clear it
+    /// Where it and the workspace's own state are, how large, the hit rate, the largest tasks, and how to clear each
     Status,
     /// Remove what was not used for longest, down to a size and an age
     Prune {

@@ -1,7 +1,6 @@
 //! `larder cache`: where the cache is, what fills it, and how to check and trim it.
 //! Does not know the form of what is stored.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use larder_cache::{DiskStore, Limits, Prune as _};
@@ -12,7 +11,7 @@ use crate::config;
 use crate::execute::exit;
 use crate::session::{DEFAULT_MAX_AGE, DEFAULT_MAX_SIZE};
 
-use super::{Context, Outcome, Usage, print};
+use super::{Context, Outcome, Usage, print, status};
 
 pub(super) fn cache(context: &Context<'_>, args: &CacheArgs) -> Outcome {
     context.with_session(args.cache_dir.clone(), |session| {
@@ -22,21 +21,8 @@ pub(super) fn cache(context: &Context<'_>, args: &CacheArgs) -> Outcome {
         let failed = |error: larder_cache::Error| Usage::new(format!("the cache in {} cannot be read: {error}", dir.display()));
         let (value, text, code) = match &args.action {
             CacheAction::Status => {
-                let status = store.status().map_err(failed)?;
-                let last = std::fs::read(&session.paths.last_run).ok().and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
-                let number = |name: &str| last.as_ref().and_then(|last| last[name].as_u64());
-                let mut text = format!("{}\n  {} entries, {} artifacts, {}\n", dir.display(), status.entries, status.artifacts, size(status.bytes));
-                if let (Some(hits), Some(misses)) = (number("cache_hit"), number("cache_miss")) {
-                    // Writing to a string cannot fail.
-                    let _ = writeln!(text, "  last run: {hits} hits, {misses} misses");
-                }
-                for task in status.tasks.iter().take(10) {
-                    let _ = writeln!(text, "  {:>10}  {}", size(task.bytes), task.task);
-                }
-                let _ = writeln!(text, "  trim it with `larder cache prune`, empty it with `larder cache clear`");
-                let tasks: Vec<_> = status.tasks.iter().map(|task| json!({ "task": task.task, "bytes": task.bytes })).collect();
-                let value = json!({ "location": dir, "entries": status.entries, "artifacts": status.artifacts, "bytes": status.bytes, "last_hits": number("cache_hit"), "last_misses": number("cache_miss"), "tasks": tasks });
-                (value, text, exit::SUCCESS)
+                let told = status::gather(session, dir, store.status().map_err(failed)?);
+                (status::value(&told), status::text(&told), exit::SUCCESS)
             }
             CacheAction::Prune { max_size, max_age } => {
                 let max_bytes = quantity("--max-size", max_size.as_deref(), config::size, "20GB")?;
@@ -66,7 +52,7 @@ pub(super) fn cache(context: &Context<'_>, args: &CacheArgs) -> Outcome {
 }
 
 /// Bytes for people.
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     indicatif::HumanBytes(bytes).to_string()
 }
 

@@ -18,6 +18,7 @@ mod cache;
 mod explain;
 mod list;
 mod run;
+mod status;
 
 /// The surroundings of the process, gathered by the binary.
 #[derive(Debug)]

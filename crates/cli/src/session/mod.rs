@@ -60,7 +60,7 @@ pub struct Paths {
 }
 
 impl Paths {
-    fn new(root: &Path) -> Paths {
+    pub(crate) fn new(root: &Path) -> Paths {
         let folder = root.join(".larder");
         Paths {
             state: folder.join("state"),
