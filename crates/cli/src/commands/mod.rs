@@ -1,17 +1,20 @@
 //! The commands: arguments in, exit code out. The only place that knows the terminal as a whole.
 //! Does not know how tasks are judged or run.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory as _, Parser as _};
 
-use crate::args::{Cli, ColorChoice, Command, with_run_inserted};
+use crate::args::{Cli, ColorChoice, Command, Selection, with_run_inserted};
 use crate::config::{self, Workspace};
 use crate::diagnostics;
 use crate::execute::exit;
 use crate::execute::{Cancel, ProcessExecutor, install_signal_handlers};
+use crate::plan::CycleError;
+use crate::select;
 use crate::session::{OpenError, Session, Surroundings};
 
 mod cache;
@@ -77,7 +80,26 @@ impl From<OpenError> for Usage {
     }
 }
 
+impl From<CycleError> for Usage {
+    fn from(error: CycleError) -> Usage {
+        Usage {
+            kind: "configuration",
+            message: error.to_string(),
+        }
+    }
+}
+
 type Outcome = Result<u8, Usage>;
+
+/// The projects that the flags of a command choose.
+fn selected(
+    workspace: &Workspace,
+    root: &Path,
+    selection: &Selection,
+) -> Result<BTreeSet<usize>, Usage> {
+    let base = selection.affected.as_deref();
+    select::projects(workspace, root, &selection.filter, base).map_err(Usage::new)
+}
 
 /// Runs the program and gives its exit code.
 pub fn main(world: &World) -> u8 {

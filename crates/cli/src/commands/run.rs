@@ -43,20 +43,11 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &Session<'_>) -> O
     let clock = SystemClock::new();
     let started = clock.now();
     let workspace = &session.workspace;
-    let projects = select::projects(
-        workspace,
-        &session.root,
-        &args.selection.filter,
-        args.selection.affected.as_deref(),
-    )
-    .map_err(Usage::new)?;
+    let projects = super::selected(workspace, &session.root, &args.selection)?;
     let requested = select::tasks(workspace, &args.tasks, &projects).map_err(Usage::new)?;
     let force = forced(context, args);
     check_force(force.as_deref(), session)?;
-    let plan = Plan::new(workspace, requested, args.only).map_err(|cycle| Usage {
-        kind: "configuration",
-        message: cycle.to_string(),
-    })?;
+    let plan = Plan::new(workspace, requested, args.only)?;
     let options = options(context, args, force)?;
     if let Some(format) = args.dry {
         return super::explain::dry(context, session, &plan, &options, format);
