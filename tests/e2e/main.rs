@@ -12,6 +12,7 @@ mod explain;
 mod faults;
 mod hostile;
 mod init;
+mod killed;
 mod ownership;
 mod processes;
 mod request;

@@ -6,6 +6,7 @@ pub mod cancel;
 pub mod concurrency;
 pub mod environment;
 pub mod exit;
+pub mod leftovers;
 pub mod log;
 pub mod mux;
 pub mod process;
@@ -56,6 +57,9 @@ pub struct Spec {
     pub grace: Duration,
     /// Appended to the command: quoted for `sh` after a shell line, as they are after an argv.
     pub extra_args: Vec<String>,
+    /// Where the command is recorded before it begins, for whoever comes after this process was killed; see
+    /// [`leftovers`].
+    pub record: Option<PathBuf>,
 }
 
 /// Runs commands. One value serves any number of threads.

@@ -373,7 +373,7 @@ fn spawn(spec: &Spec) -> io::Result<Child> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    platform::prepare(&mut command);
+    platform::prepare(&mut command, spec.record.as_deref())?;
     let mut tries = 0;
     loop {
         match command.spawn() {

@@ -124,6 +124,7 @@ mod tests {
             timeout: None,
             grace: std::time::Duration::ZERO,
             extra_args: vec!["all".into()],
+            record: None,
         };
         let mut seen = Vec::new();
         let mut run = |spec: &Spec| {

@@ -23,6 +23,7 @@ use larder_cache::{
 use larder_fingerprint::Change;
 
 use crate::diagnostics::{self, CACHE, KEY, PROCESS, STATE};
+use crate::execute::leftovers::Mark;
 use crate::execute::{Exit, Stream};
 use crate::execute::{environment, mux};
 use crate::record::{CacheUse, Status, TaskRecord};
@@ -218,6 +219,9 @@ impl Life<'_> {
                 return Err(Fault::words("interrupted before it started"));
             }
             let held = lock::acquire(self.run, &self.id)?;
+            if interrupted.is_some() {
+                self.end_processes()?;
+            }
             let news = || {
                 held.waited
                     || interrupted.is_some()
@@ -273,6 +277,28 @@ impl Life<'_> {
             done.changes = changes;
             return Ok(done);
         }
+    }
+
+    /// Ends what an interrupted run left at work, before anything that it might still write is looked at.
+    fn end_processes(&mut self) -> Result<(), Fault> {
+        let session = self.run.session;
+        let token = lock::token(&session.root_digest, &self.id);
+        let mark = Mark {
+            variable: lock::ANCESTORS,
+            token: &token,
+        };
+        let ended = intent::end_processes(&session.paths.intents, &self.id, mark).map_err(|error| {
+            Fault::Words(format!(
+                "its last run was cut off, and what that run started cannot be ended: {error}\n  it could write over new results: end it by hand and run again"
+            ))
+        })?;
+        if ended > 0 {
+            let warning = format!(
+                "its last run was cut off: {ended} processes that were still at work were ended"
+            );
+            self.record.warnings.push(warning);
+        }
+        Ok(())
     }
 
     fn up_to_date(&mut self, success: &Success, last: &TaskState, state: &State) -> Done {

@@ -383,6 +383,7 @@ impl<'a> Session<'a> {
             timeout: None,
             grace: run::GRACE,
             extra_args: Vec::new(),
+            record: None,
         };
         let mut output = Vec::new();
         log::debug!(target: PROCESS, "tool `{command}` in {}", folder.display());

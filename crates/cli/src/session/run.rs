@@ -407,6 +407,7 @@ impl<'a> Run<'a> {
             env,
             timeout,
             grace: GRACE,
+            record: Some(intent::processes(&session.paths.intents, &self.ids[task])),
             extra_args: if extra {
                 self.options.args.clone()
             } else {

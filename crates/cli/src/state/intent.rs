@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::TaskState;
+use crate::execute::leftovers::{self, Mark};
 
 /// What was true before a task's first write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,9 +32,14 @@ fn file(folder: &Path, task: &str) -> PathBuf {
 /// When the folder cannot be written.
 pub fn begin(folder: &Path, intent: &Intent) -> std::io::Result<()> {
     let bytes = serde_json::to_vec(intent).map_err(std::io::Error::other)?;
-    match std::fs::remove_file(result_file(folder, &intent.task)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+    for stale in [
+        result_file(folder, &intent.task),
+        processes(folder, &intent.task),
+    ] {
+        match std::fs::remove_file(stale) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
     }
     match std::fs::write(file(folder, &intent.task), &bytes) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -41,6 +47,25 @@ pub fn begin(folder: &Path, intent: &Intent) -> std::io::Result<()> {
             std::fs::write(file(folder, &intent.task), &bytes)
         }
         other => other,
+    }
+}
+
+/// Where the processes of a task's command are recorded; see [`leftovers`].
+pub fn processes(folder: &Path, task: &str) -> PathBuf {
+    file(folder, task).with_extension("processes")
+}
+
+/// Ends what the dead process that wrote a task's record left running of it, and returns how many processes that
+/// were. To be called under the task's lock, before anything of the task is looked at or written.
+///
+/// # Errors
+/// When something goes on running.
+pub fn end_processes(folder: &Path, task: &str, mark: Mark<'_>) -> std::io::Result<usize> {
+    match std::fs::read(processes(folder, task)) {
+        Ok(record) => leftovers::end(&record, mark),
+        // No command had begun.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error),
     }
 }
 
@@ -73,6 +98,7 @@ pub fn finished(folder: &Path, task: &str) -> Option<TaskState> {
 /// Removes the record of one task, once the state that replaces it is on disk.
 pub fn end(folder: &Path, task: &str) {
     let _ = std::fs::remove_file(result_file(folder, task));
+    let _ = std::fs::remove_file(processes(folder, task));
     // A record that stays behind costs one content check at the next start, so a failure here is no fault.
     let _ = std::fs::remove_file(file(folder, task));
 }

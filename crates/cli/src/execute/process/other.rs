@@ -3,6 +3,7 @@
 
 use super::Exit;
 use std::io;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
@@ -10,7 +11,10 @@ use std::time::Duration;
 pub(super) const NOTIFIES: bool = false;
 
 /// Nothing to prepare.
-pub(super) fn prepare(_command: &mut Command) {}
+#[allow(clippy::unnecessary_wraps)] // The signature is the same on every system.
+pub(super) fn prepare(_command: &mut Command, _record: Option<&Path>) -> io::Result<()> {
+    Ok(())
+}
 
 /// Nobody notifies; see [`has_ended`].
 #[allow(clippy::unnecessary_wraps)] // The signature is the same on every system.

@@ -15,6 +15,7 @@ fn spec(dir: &Path, line: &str) -> Spec {
         timeout: None,
         grace: Duration::from_mins(10),
         extra_args: Vec::new(),
+        record: None,
     }
 }
 

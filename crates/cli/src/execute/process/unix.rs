@@ -9,6 +9,7 @@ use rustix::process::{
 };
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,9 +19,15 @@ pub(super) const NOTIFIES: bool = true;
 /// How long a killed group may take to vanish.
 const VANISH: Duration = Duration::from_secs(1);
 
-/// Makes the child the leader of a group of its own.
-pub(super) fn prepare(command: &mut Command) {
+/// Makes the child the leader of a group of its own, recorded where the system allows.
+#[cfg_attr(not(target_os = "linux"), allow(clippy::unnecessary_wraps))]
+pub(super) fn prepare(command: &mut Command, record: Option<&Path>) -> io::Result<()> {
     command.process_group(0);
+    #[cfg(target_os = "linux")]
+    crate::execute::leftovers::prepare(command, record)?;
+    #[cfg(not(target_os = "linux"))]
+    let _ = record;
+    Ok(())
 }
 
 /// Calls `notify` when the child has ended, and leaves it to be collected.

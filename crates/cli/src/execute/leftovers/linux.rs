@@ -1,0 +1,197 @@
+//! Processes as `/proc` shows them.
+//! Does not know when a command is recorded, nor when what is left of it must end.
+
+use std::ffi::CString;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, PidfdFlags, Signal, getpid, getppid, kill_process_group, pidfd_open, pidfd_send_signal,
+    set_parent_process_death_signal,
+};
+
+use super::Mark;
+
+/// How long killed processes may take to vanish.
+const LIMIT: Duration = Duration::from_secs(10);
+/// How often they are looked at.
+const TICK: Duration = Duration::from_millis(5);
+/// More than a line of `/proc/PID/stat` can have.
+const LINE: usize = 1024;
+
+/// Lets the command end with the thread that starts it and, given a path, record itself there before it begins.
+///
+/// # Errors
+/// When the path holds a zero byte.
+#[allow(unsafe_code)]
+pub fn prepare(command: &mut Command, record: Option<&Path>) -> io::Result<()> {
+    let record = record
+        .map(|path| CString::new(path.as_os_str().as_bytes()))
+        .transpose()?;
+    let parent = getpid();
+    let begin = move || {
+        if let Some(record) = &record {
+            note(record)?;
+        }
+        set_parent_process_death_signal(Some(Signal::TERM))?;
+        // It may have died before it was asked for.
+        if getppid() != Some(parent) {
+            return Err(Errno::SRCH.into());
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec only async-signal-safe calls are allowed. `begin` makes plain system calls through
+    // rustix, which neither allocates nor locks for them, and touches nothing but its own captured values.
+    unsafe {
+        command.pre_exec(begin);
+    }
+    Ok(())
+}
+
+/// Copies what the system says of this process to the record. Runs between fork and exec: no allocation, no locks.
+fn note(record: &CString) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let Ok(stat) = rustix::fs::open(c"/proc/self/stat", flags, Mode::empty()) else {
+        // Without /proc nothing could be found by the record either.
+        return Ok(());
+    };
+    let mut line = [0; LINE];
+    let length = rustix::io::read(&stat, &mut line)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+    let file = rustix::fs::open(record, flags, Mode::from_raw_mode(0o644))?;
+    match rustix::io::write(&file, &line[..length])? {
+        written if written == length => Ok(()),
+        _ => Err(Errno::NOSPC.into()),
+    }
+}
+
+/// What a line of `/proc/PID/stat` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Process {
+    pub(super) id: Pid,
+    group: Option<Pid>,
+    session: i32,
+    /// When it started, in ticks since boot.
+    start: u64,
+    /// It has ended and waits to be collected.
+    over: bool,
+}
+
+/// Reads a line of `/proc/PID/stat`; `None` for anything else. The name, in parentheses, may hold anything.
+pub(super) fn parse(line: &[u8]) -> Option<Process> {
+    let line = String::from_utf8_lossy(line);
+    let (id, _) = line.split_once(" (")?;
+    let (_, rest) = line.rsplit_once(") ")?;
+    let words: Vec<&str> = rest.split_whitespace().collect();
+    Some(Process {
+        id: Pid::from_raw(id.parse().ok()?)?,
+        group: Pid::from_raw(words.get(2)?.parse().ok()?),
+        session: words.get(3)?.parse().ok()?,
+        start: words.get(19)?.parse().ok()?,
+        over: matches!(*words.first()?, "Z" | "X" | "x"),
+    })
+}
+
+fn read(id: Pid) -> Option<Process> {
+    parse(&std::fs::read(format!("/proc/{}/stat", id.as_raw_nonzero())).ok()?)
+}
+
+/// All processes that have not ended.
+fn living() -> Vec<Process> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let ids = entries.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?));
+    ids.filter_map(read)
+        .filter(|process| !process.over)
+        .collect()
+}
+
+/// Whether a process was started with the token. `false` for one whose environment may not be read.
+fn carries(id: Pid, mark: Mark<'_>) -> bool {
+    let Ok(environment) = std::fs::read(format!("/proc/{}/environ", id.as_raw_nonzero())) else {
+        return false;
+    };
+    let mut variables = environment.split(|byte| *byte == 0);
+    variables.any(|variable| {
+        let value = variable
+            .strip_prefix(mark.variable.as_bytes())
+            .and_then(|rest| rest.strip_prefix(b"="));
+        value.is_some_and(|tokens| {
+            tokens
+                .split(|byte| *byte == b',')
+                .any(|token| token == mark.token.as_bytes())
+        })
+    })
+}
+
+/// See [`super::end`].
+pub(super) fn end(record: &[u8], mark: Mark<'_>) -> io::Result<usize> {
+    // A record that cannot be read proves nothing.
+    let Some(first) = parse(record) else {
+        return Ok(0);
+    };
+    let belongs = |process: &Process| {
+        process.session == first.session
+            && process.start >= first.start
+            && carries(process.id, mark)
+    };
+    let mut ended: Vec<Process> = Vec::new();
+    let since = Instant::now();
+    loop {
+        let living = living();
+        let proven: Vec<Process> = living.iter().copied().filter(belongs).collect();
+        if proven.iter().any(|process| process.id == getpid()) {
+            return Err(io::Error::other(
+                "this process is itself left over from that run",
+            ));
+        }
+        let grouped = proven.iter().any(|process| process.group == Some(first.id));
+        let members = living
+            .iter()
+            .filter(|process| grouped && process.group == Some(first.id));
+        for process in members.chain(&proven) {
+            let known = |other: &Process| (other.id, other.start) == (process.id, process.start);
+            if !ended.iter().any(known) {
+                ended.push(*process);
+            }
+        }
+        if grouped {
+            // What was seen a moment ago may be gone, which is what was wanted.
+            let _ = kill_process_group(first.id, Signal::KILL);
+        }
+        proven.iter().for_each(kill);
+        // A process that is being ended shows no environment any more, and still counts until it is gone.
+        let left = |process: &&Process| {
+            let same = |other: &Process| (other.id, other.start) == (process.id, process.start);
+            living.iter().any(same)
+        };
+        let Some(last) = ended.iter().find(left) else {
+            return Ok(ended.len());
+        };
+        if since.elapsed() > LIMIT {
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("process {} does not end", last.id.as_raw_nonzero()),
+            ));
+        }
+        thread::sleep(TICK);
+    }
+}
+
+/// Kills this process and no other that got its number since it was seen.
+fn kill(process: &Process) {
+    let Ok(handle) = pidfd_open(process.id, PidfdFlags::empty()) else {
+        return;
+    };
+    let same = read(process.id).is_some_and(|now| now.start == process.start);
+    if same {
+        // It may have ended by itself.
+        let _ = pidfd_send_signal(&handle, Signal::KILL);
+    }
+}
