@@ -22,6 +22,7 @@ mod explain;
 mod list;
 mod run;
 mod status;
+mod summary;
 
 /// The surroundings of the process, gathered by the binary.
 #[derive(Debug)]
@@ -51,8 +52,10 @@ impl World {
 struct Context<'a> {
     world: &'a World,
     cwd: PathBuf,
-    /// Whether standard output and error take colour.
+    /// Whether standard output takes colour.
     colour: bool,
+    /// Whether standard error does.
+    stderr_colour: bool,
 }
 
 /// A mistake of the user, with what to do about it.
@@ -121,19 +124,25 @@ pub fn main(world: &World) -> u8 {
         say(&format!("larder: {error}"));
         return exit::USAGE;
     }
-    let colour = match cli.color {
+    let colour = |terminal: bool| match cli.color {
         ColorChoice::Always => true,
         ColorChoice::Never => false,
         ColorChoice::Auto => {
-            world.stdout_terminal
+            terminal
                 && world.var("NO_COLOR").is_none()
                 && world.var("TERM").is_none_or(|term| term != "dumb")
         }
     };
+    let (colour, stderr_colour) = (colour(world.stdout_terminal), colour(world.stderr_terminal));
     let cwd = cli
         .cwd
         .map_or_else(|| world.cwd.clone(), |dir| world.cwd.join(dir));
-    let context = Context { world, cwd, colour };
+    let context = Context {
+        world,
+        cwd,
+        colour,
+        stderr_colour,
+    };
     let outcome = match cli.command {
         Command::Run(args) => run::run(&context, &args),
         Command::Explain(args) => explain::explain(&context, &args),
@@ -209,7 +218,7 @@ impl Context<'_> {
         match error {
             OpenError::Config(error) => Usage {
                 kind: "configuration",
-                message: error.render(self.colour),
+                message: error.render(self.stderr_colour),
             },
             other @ OpenError::Io { .. } => other.into(),
         }
@@ -229,7 +238,9 @@ impl Context<'_> {
             .map_err(|error| Usage::new(format!("signals cannot be watched: {error}")))?;
         let around = Surroundings {
             env: &self.world.env,
-            cache_dir: cache_dir.map(|dir| self.cwd.join(dir)),
+            cache_dir: cache_dir
+                .or_else(|| self.world.var("LARDER_CACHE_DIR").map(PathBuf::from))
+                .map(|dir| self.cwd.join(dir)),
             executor: &executor,
             cancel,
             clock: &clock,

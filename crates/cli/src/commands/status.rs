@@ -75,7 +75,7 @@ fn parts(paths: &Paths) -> Vec<Part> {
         part(
             "state",
             &[&paths.state],
-            "tasks are judged anew; outputs there count as yours",
+            "tasks are judged anew, outputs become yours",
         ),
         part("memo", &[&paths.memo], "all files are digested again"),
         part(
@@ -91,7 +91,7 @@ fn parts(paths: &Paths) -> Vec<Part> {
         part(
             "rescued",
             &[&paths.rescued],
-            "what was set aside is lost; look at it first",
+            "look first: there is no other copy",
         ),
     ]
 }
@@ -201,20 +201,20 @@ pub(super) fn text(told: &Told) -> String {
         text.push_str("  largest tasks:\n");
     }
     for task in told.cache.tasks.iter().take(LARGEST) {
-        let _ = writeln!(text, "  {:>12}  {}", size(task.bytes), task.task);
+        let _ = writeln!(text, "  {:>10}  {}", size(task.bytes), task.task);
     }
     text.push_str("  trim it with `larder cache prune`, empty it with `larder cache clear`\n");
     let _ = writeln!(text, "workspace: {}", told.folder.display());
     let _ = writeln!(
         text,
-        "  {:>12}  {:<22}  what that costs",
+        "  {:>10}  {:<19}  what that costs",
         "size", "delete to clear"
     );
     for part in &told.parts {
         let names = part.paths.iter().filter_map(|path| path.file_name());
         let names: Vec<_> = names.map(|name| name.to_string_lossy()).collect();
         let (size, names) = (size(part.bytes), names.join(", "));
-        let _ = writeln!(text, "  {size:>12}  {names:<22}  {}", part.if_deleted);
+        let _ = writeln!(text, "  {size:>10}  {names:<19}  {}", part.if_deleted);
     }
     text
 }
