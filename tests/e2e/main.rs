@@ -6,10 +6,12 @@
 mod sandbox;
 
 mod config_errors;
+mod contracts;
 mod diagnostics;
 mod early_cutoff;
 mod explain;
 mod faults;
+mod hooks;
 mod hostile;
 mod init;
 mod killed;
