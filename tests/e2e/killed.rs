@@ -2,10 +2,10 @@
 //! Fifos synchronise: a process that waits at one can be told by whether the fifo has a reader.
 #![cfg(target_os = "linux")]
 
-use std::io::Read as _;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::sandbox::Sandbox;
 
@@ -107,6 +107,43 @@ fn the_commands_own_process_dies_with_larder() {
         std::thread::yield_now();
     }
     run_again(&sandbox);
+}
+
+#[test]
+fn what_a_finished_task_left_in_the_background_stays_though_its_record_still_stands() {
+    let sandbox = Sandbox::new(&[(
+        "larder.toml",
+        "[tasks.serve]\ncommand = \"echo ready > ../ready; read x < ../go; sh -c 'echo $$ > ../pid; read x < ../stay' > /dev/null 2>&1 & wait_for=../pid; while [ ! -s $wait_for ]; do sleep 0.01; done; echo done > out.txt\"\ninputs = []\noutputs = [\"out.txt\"]\n[tasks.long]\ndepends-on = [\"serve\"]\ncommand = \"read x < ../end\"\noutputs = []\n",
+    )]);
+    let path = |name: &str| sandbox.base().join(name);
+    for name in ["ready", "go", "stay", "end"] {
+        fifo(&path(name));
+    }
+    // The first process goes on with another task, so that its state is not written yet.
+    let mut first = sandbox.command().arg("long").spawn().unwrap();
+    std::fs::read(path("ready")).unwrap();
+    let mut second = sandbox
+        .command()
+        .arg("serve")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(second.stderr.take().unwrap()).lines();
+    assert!(said.next().unwrap().unwrap().contains("waiting"));
+    std::fs::write(path("go"), "\n").unwrap();
+    for line in said {
+        line.unwrap();
+    }
+    assert!(second.wait().unwrap().success());
+    let pid = std::fs::read_to_string(path("pid")).unwrap();
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+    assert!(
+        stat.is_ok_and(|line| !line.contains(") Z ")),
+        "it was ended"
+    );
+    std::fs::write(path("stay"), "\n").unwrap();
+    std::fs::write(path("end"), "\n").unwrap();
+    assert!(first.wait().unwrap().success());
 }
 
 #[test]

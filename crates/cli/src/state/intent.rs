@@ -61,6 +61,10 @@ pub fn processes(folder: &Path, task: &str) -> PathBuf {
 /// # Errors
 /// When something goes on running.
 pub fn end_processes(folder: &Path, task: &str, mark: Mark<'_>) -> std::io::Result<usize> {
+    if finished(folder, task).is_some() {
+        // The task ended and its record awaits the state: what it left in the background is meant to be there.
+        return Ok(0);
+    }
     match std::fs::read(processes(folder, task)) {
         Ok(record) => leftovers::end(&record, mark),
         // No command had begun.
