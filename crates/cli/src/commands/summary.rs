@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use crate::execute::exit;
 use crate::record::{RunRecord, Status, TaskRecord};
 use crate::show::status_word;
 
@@ -103,10 +104,12 @@ fn reason(task: &TaskRecord) -> String {
 /// How the run ended, in words.
 fn head(record: &RunRecord) -> String {
     let total = total(record);
+    let interrupted = matches!(&record.error, Some(error) if error.kind == "interrupted");
     match record.exit_code {
         0 if total == 0 => "nothing to do: no task was asked for".to_owned(),
         0 if of(record, Status::UpToDate).count() == total => "everything is up to date".to_owned(),
         0 => "succeeded".to_owned(),
+        exit::INTERRUPTED if interrupted => format!("interrupted, exit code {}", exit::INTERRUPTED),
         code => format!("failed with exit code {code}"),
     }
 }
@@ -151,7 +154,7 @@ fn seconds(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Counters, VERSION};
+    use crate::record::{Counters, RunError, VERSION};
 
     fn task(name: &str, status: Status, why: &[&str]) -> TaskRecord {
         let mut task = TaskRecord::new(name.to_owned(), status);
@@ -224,6 +227,27 @@ mod tests {
         let text = summary(&record(tasks, 1), false, false);
         assert_eq!(text.lines().count(), 25 + LINES + 2);
         assert!(text.contains("and 5 more"), "{text}");
+    }
+
+    #[test]
+    fn an_interrupted_run_did_not_fail() {
+        let mut record = record(vec![task("a#test", Status::Skipped, &["why"])], 130);
+        record.error = Some(RunError {
+            kind: "interrupted",
+            message: "SIGINT".to_owned(),
+        });
+        let text = summary(&record, true, false);
+        assert_eq!(
+            text,
+            "larder: interrupted, exit code 130 (1 task: 1 skipped) in 1.2 s"
+        );
+        // A task may end with this code by itself.
+        record.error = None;
+        let text = summary(&record, true, false);
+        assert!(
+            text.starts_with("larder: failed with exit code 130"),
+            "{text}"
+        );
     }
 
     #[test]

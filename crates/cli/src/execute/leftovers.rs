@@ -23,7 +23,7 @@ mod linux;
 use std::io;
 
 #[cfg(target_os = "linux")]
-pub use linux::prepare;
+pub use linux::{group_lives, prepare};
 
 /// What marks the processes of a command.
 #[derive(Debug, Clone, Copy)]

@@ -478,6 +478,8 @@ impl<'a> Run<'a> {
         };
         let mut record = TaskRecord::new(self.id(task), Status::Skipped);
         record.why.push(match reason {
+            // The first task that ends by the interruption stops the others as a failure would.
+            _ if self.session.cancel.is_raised() => "the run was interrupted".to_owned(),
             SkipReason::DependencyFailed { failed, .. } => format!("{} failed", name(failed)),
             SkipReason::Stopped { failed } => format!(
                 "the run stopped after {} failed (`--continue` goes on)",

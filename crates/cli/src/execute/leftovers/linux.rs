@@ -112,6 +112,14 @@ fn living() -> Vec<Process> {
         .collect()
 }
 
+/// Whether a group has a member that has not ended. One that has ended and was not collected keeps the group's number
+/// taken, and where the first process of a container does not collect, it does so for ever.
+pub fn group_lives(group: Pid) -> bool {
+    let living = living();
+    // Without /proc nothing is seen, not even this process.
+    living.is_empty() || living.iter().any(|process| process.group == Some(group))
+}
+
 /// Whether a process was started with the token. `false` for one whose environment may not be read.
 fn carries(id: Pid, mark: Mark<'_>) -> bool {
     let Ok(environment) = std::fs::read(format!("/proc/{}/environ", id.as_raw_nonzero())) else {

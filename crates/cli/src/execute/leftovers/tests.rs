@@ -113,6 +113,19 @@ fn a_member_of_the_proven_group_goes_with_it_though_it_dropped_the_token() {
 }
 
 #[test]
+fn what_ended_and_is_not_collected_yet_does_not_keep_its_group_alive() {
+    let mut child = Waiting::new("", 0);
+    let group = rustix::process::Pid::from_child(&child.0);
+    assert!(super::group_lives(group));
+    child.0.kill().unwrap();
+    // The end is waited for, but not collected.
+    let options = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
+    rustix::process::waitid(rustix::process::WaitId::Pid(group), options).unwrap();
+    assert!(rustix::process::test_kill_process_group(group).is_ok());
+    assert!(!super::group_lives(group));
+}
+
+#[test]
 fn a_damaged_record_ends_nothing() {
     let mut child = Waiting::new("damaged", 0);
     let whole = child.line();
