@@ -62,3 +62,46 @@ fn every_part_of_the_workspaces_state_can_be_deleted_as_the_status_says() {
         assert_eq!(sandbox.read("out/result.txt"), "one\n");
     }
 }
+
+#[test]
+fn verify_names_what_it_sets_aside_and_what_hung_on_it() {
+    let sandbox = Sandbox::simple();
+    sandbox.larder("build");
+    let sound = sandbox.larder("cache verify");
+    assert_eq!(
+        (sound.code, sound.stdout.as_str()),
+        (0, "1 entry and 1 artifact are sound\n")
+    );
+    let mut stack = vec![sandbox.cache().join("v1/artifacts")];
+    let mut bad = None;
+    while let Some(path) = stack.pop() {
+        if path.is_dir() {
+            stack.extend(
+                std::fs::read_dir(path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
+        } else {
+            std::fs::write(&path, "garbage").unwrap();
+            bad = Some(path);
+        }
+    }
+    let outcome = sandbox.larder("cache verify");
+    assert_eq!(outcome.code, 1, "{}", outcome.all());
+    let name = bad.unwrap();
+    let name = name.file_name().unwrap().to_str().unwrap();
+    assert!(outcome.stdout.contains(name), "{}", outcome.all());
+    assert!(
+        outcome.stdout.contains("1 file was bad"),
+        "{}",
+        outcome.all()
+    );
+    assert!(
+        outcome.stdout.contains("1 entry set aside"),
+        "{}",
+        outcome.all()
+    );
+    let again = sandbox.larder("cache verify --json");
+    let again: serde_json::Value = serde_json::from_str(&again.stdout).unwrap();
+    assert_eq!((&again["bad"], &again["dangling"]), (&0.into(), &0.into()));
+}

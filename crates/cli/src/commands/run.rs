@@ -114,7 +114,10 @@ fn undeclared(session: &Session<'_>, results: &BTreeMap<usize, Done>) -> Option<
     let (&first, _) = tasks.next()?;
     let more = match tasks.count() {
         0 => String::new(),
-        more => format!(" (and {more} more tasks)"),
+        more => format!(
+            " (and {})",
+            super::cache::count(more, "more task", "more tasks")
+        ),
     };
     let spec = &session.workspace.tasks[first];
     let id = crate::plan::task_id(&session.workspace, first);

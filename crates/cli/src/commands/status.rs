@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::session::{Paths, Session};
 
-use super::cache::size;
+use super::cache::{count, size};
 
 /// How many of the largest tasks are named to people; JSON has all.
 const LARGEST: usize = 10;
@@ -176,9 +176,9 @@ pub(super) fn text(told: &Told) -> String {
     let _ = writeln!(text, "cache: {}", told.location.display());
     let _ = writeln!(
         text,
-        "  {} entries, {} artifacts, {}",
-        told.cache.entries,
-        told.cache.artifacts,
+        "  {}, {}, {}",
+        count(told.cache.entries, "entry", "entries"),
+        count(told.cache.artifacts, "artifact", "artifacts"),
         size(told.cache.bytes)
     );
     if let Some(share) = percent(told.rate.hits, told.rate.misses) {

@@ -294,7 +294,7 @@ impl Life<'_> {
         })?;
         if ended > 0 {
             let warning = format!(
-                "its last run was cut off: {ended} processes that were still at work were ended"
+                "its last run was cut off, and what was still at work of it was ended (processes: {ended})"
             );
             self.record.warnings.push(warning);
         }
