@@ -158,6 +158,7 @@ pub(super) fn value(told: &Told) -> Value {
         "entries": told.cache.entries,
         "artifacts": told.cache.artifacts,
         "bytes": told.cache.bytes,
+        "quarantined": told.cache.quarantined,
         "clear": "larder cache clear",
         "runs": told.rate.runs,
         "hits": told.rate.hits,
@@ -195,6 +196,13 @@ pub(super) fn text(told: &Told) -> String {
             text,
             "  hit rate {share} %: {} of {all} tasks {runs}{last}",
             told.rate.hits
+        );
+    }
+    if told.cache.quarantined > 0 {
+        let files = count(told.cache.quarantined, "bad file lies", "bad files lie");
+        let _ = writeln!(
+            text,
+            "  {files} in `v1/quarantine` until a prune a day later"
         );
     }
     if !told.cache.tasks.is_empty() {
@@ -257,6 +265,64 @@ mod tests {
             last: Some((4, 0)),
         };
         assert_eq!(rate(&paths), all);
+    }
+
+    #[test]
+    fn the_page_fits_eighty_columns_but_for_names() {
+        let part = |name, files: &[&str], bytes, if_deleted| Part {
+            name,
+            paths: files.iter().map(PathBuf::from).collect(),
+            files: 1,
+            bytes,
+            if_deleted,
+        };
+        let mut parts = parts(&Paths::new(Path::new("/ws")));
+        parts.push(part("x", &["/ws/.larder/x"], 1_234_567, "nothing"));
+        let told = Told {
+            location: PathBuf::from("/cache"),
+            cache: Status {
+                location: PathBuf::from("/cache"),
+                entries: 1,
+                artifacts: 20,
+                bytes: 123_456_789,
+                quarantined: 1,
+                tasks: vec![larder_cache::TaskSize {
+                    task: "web#build".to_owned(),
+                    entries: 1,
+                    bytes: 1000,
+                }],
+            },
+            rate: Rate {
+                runs: 3,
+                hits: 2,
+                misses: 1,
+                last: Some((1, 0)),
+            },
+            folder: PathBuf::from("/ws/.larder"),
+            parts,
+        };
+        let text = text(&told);
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 80),
+            "{text}"
+        );
+        insta::assert_snapshot!(text, @r"
+        cache: /cache
+          1 entry, 20 artifacts, 117.74 MiB
+          hit rate 66 %: 2 of 3 tasks in the 3 runs kept here; last run: 1 of 1
+          1 bad file lies in `v1/quarantine` until a prune a day later
+          largest tasks:
+              1000 B  web#build
+          trim it with `larder cache prune`, empty it with `larder cache clear`
+        workspace: /ws/.larder
+                size  delete to clear      what that costs
+                 0 B  state                tasks are judged anew, outputs become yours
+                 0 B  memo                 all files are digested again
+                 0 B  workspace            the configuration is read again
+                 0 B  runs, last-run.json  what earlier runs did is forgotten
+                 0 B  rescued              look first: there is no other copy
+            1.18 MiB  x                    nothing
+        ");
     }
 
     #[test]

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, PidfdFlags, Signal, getpid, getppid, kill_process_group, pidfd_open, pidfd_send_signal,
-    set_parent_process_death_signal,
+    Pid, PidfdFlags, Signal, getpid, getppid, kill_process, kill_process_group, pidfd_open,
+    pidfd_send_signal, set_parent_process_death_signal,
 };
 
 use super::Mark;
@@ -40,7 +40,8 @@ pub fn prepare(command: &mut Command, record: Option<&Path>) -> io::Result<()> {
         if let Some(record) = &record {
             note(record)?;
         }
-        set_parent_process_death_signal(Some(Signal::TERM))?;
+        // Where a sandbox forbids it, the record still stands.
+        let _ = set_parent_process_death_signal(Some(Signal::TERM));
         // It may have died before it was asked for.
         if getppid() != Some(parent) {
             return Err(Errno::SRCH.into());
@@ -194,12 +195,15 @@ pub(super) fn end(record: &[u8], mark: Mark<'_>) -> io::Result<usize> {
 
 /// Kills this process and no other that got its number since it was seen.
 fn kill(process: &Process) {
-    let Ok(handle) = pidfd_open(process.id, PidfdFlags::empty()) else {
+    let handle = pidfd_open(process.id, PidfdFlags::empty());
+    if read(process.id).is_none_or(|now| now.start != process.start) {
         return;
-    };
-    let same = read(process.id).is_some_and(|now| now.start == process.start);
-    if same {
-        // It may have ended by itself.
-        let _ = pidfd_send_signal(&handle, Signal::KILL);
     }
+    // It may have ended by itself.
+    let _ = match handle {
+        Ok(handle) => pidfd_send_signal(&handle, Signal::KILL),
+        // A kernel before 5.3: the number could pass on between the look and the signal, and numbers go round slowly.
+        Err(Errno::NOSYS) => kill_process(process.id, Signal::KILL),
+        Err(gone) => Err(gone),
+    };
 }
