@@ -1,7 +1,7 @@
 //! `LARDER_LOG`: decisions written to standard error as they are made, for whoever looks for a fault.
 //! Knows nothing of what is decided, and is given the variable's value, not the environment.
 //!
-//! Code says what it decides through the `log` facade, under one of the [`PARTS`]. Without the variable nothing
+//! Code says what it decides through the `log` facade, under one of the targets below. Without the variable nothing
 //! listens: a call then costs one load and a comparison, and formats nothing. Messages never hold the value of a
 //! variable of the environment.
 
