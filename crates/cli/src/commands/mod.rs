@@ -211,7 +211,9 @@ impl Context<'_> {
     }
 
     fn workspace(&self, root: &Path) -> Result<Workspace, Usage> {
-        crate::session::workspace(root).map_err(|error| self.open_error(error))
+        let workspace = crate::session::workspace(root).map_err(|error| self.open_error(error))?;
+        log::debug!(target: diagnostics::CONFIG, "{} projects, {} tasks", workspace.projects.len(), workspace.tasks.len());
+        Ok(workspace)
     }
 
     fn open_error(&self, error: OpenError) -> Usage {
