@@ -1,23 +1,9 @@
 //! Invariants that no other file is about: versions, counters, secrets, places, and one way to run.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::sandbox::Sandbox;
-
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut stack = vec![dir.to_owned()];
-    while let Some(path) = stack.pop() {
-        if path.is_dir() {
-            let entries = std::fs::read_dir(path).unwrap();
-            stack.extend(entries.map(|entry| entry.unwrap().path()));
-        } else if path.is_file() {
-            found.push(path);
-        }
-    }
-    found
-}
+use crate::sandbox::{Sandbox, files};
 
 fn json(text: &str) -> serde_json::Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"))

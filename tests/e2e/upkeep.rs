@@ -1,6 +1,6 @@
 //! `larder cache`: what it says of the cache and of the workspace's own state.
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, files};
 
 fn status(sandbox: &Sandbox) -> serde_json::Value {
     let outcome = sandbox.larder("cache status --json");
@@ -72,24 +72,11 @@ fn verify_names_what_it_sets_aside_and_what_hung_on_it() {
         (sound.code, sound.stdout.as_str()),
         (0, "1 entry and 1 artifact are sound\n")
     );
-    let mut stack = vec![sandbox.cache().join("v1/artifacts")];
-    let mut bad = None;
-    while let Some(path) = stack.pop() {
-        if path.is_dir() {
-            stack.extend(
-                std::fs::read_dir(path)
-                    .unwrap()
-                    .map(|entry| entry.unwrap().path()),
-            );
-        } else {
-            std::fs::write(&path, "garbage").unwrap();
-            bad = Some(path);
-        }
-    }
+    let bad = files(&sandbox.cache().join("v1/artifacts")).remove(0);
+    std::fs::write(&bad, "garbage").unwrap();
     let outcome = sandbox.larder("cache verify");
     assert_eq!(outcome.code, 1, "{}", outcome.all());
-    let name = bad.unwrap();
-    let name = name.file_name().unwrap().to_str().unwrap();
+    let name = bad.file_name().unwrap().to_str().unwrap();
     assert!(outcome.stdout.contains(name), "{}", outcome.all());
     assert!(
         outcome.stdout.contains("1 file was bad"),
