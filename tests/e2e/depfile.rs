@@ -93,7 +93,7 @@ fn refused(command: &str, reason: &str) {
         assert_eq!(outcome.code, 0, "{}", outcome.all());
         assert!(outcome.stderr.contains(reason), "{}", outcome.all());
         assert_eq!(
-            outcome.stderr.matches("not stored").count(),
+            outcome.stderr.matches("warning: not stored").count(),
             1,
             "{}",
             outcome.all()

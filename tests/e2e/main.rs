@@ -6,15 +6,20 @@
 mod sandbox;
 
 mod config_errors;
+mod contracts;
 mod depfile;
+mod diagnostics;
 mod early_cutoff;
 mod explain;
 mod faults;
+mod hooks;
 mod hostile;
 mod init;
+mod killed;
 mod outside;
 mod ownership;
 mod processes;
 mod request;
 mod restore;
 mod skip;
+mod upkeep;

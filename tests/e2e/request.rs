@@ -100,3 +100,22 @@ fn a_cycle_is_reported_with_its_path() {
         outcome.all()
     );
 }
+
+#[test]
+fn the_help_shows_no_value_of_the_environment() {
+    let sandbox = Sandbox::simple();
+    for line in ["run --help", "explain --help", "cache --help"] {
+        let outcome = sandbox.larder_env(line, &[("LARDER_CACHE_DIR", "/hunter2")]);
+        assert!(outcome.stdout.contains("LARDER_CACHE_DIR"), "{line}");
+        assert!(!outcome.all().contains("hunter2"), "{}", outcome.all());
+    }
+}
+
+#[test]
+fn the_cache_lies_where_the_flag_says_and_else_where_the_variable_does() {
+    let sandbox = Sandbox::simple();
+    sandbox.larder("build --cache-dir elsewhere");
+    assert!(sandbox.exists("elsewhere") && !sandbox.cache().exists());
+    sandbox.larder("build --force");
+    assert!(sandbox.cache().exists());
+}

@@ -186,3 +186,18 @@ impl Sandbox {
 fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_larder-dup"))
 }
+
+/// All files below a folder.
+pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut stack = vec![dir.to_owned()];
+    while let Some(path) = stack.pop() {
+        if path.is_dir() {
+            let entries = std::fs::read_dir(path).unwrap();
+            stack.extend(entries.map(|entry| entry.unwrap().path()));
+        } else if path.is_file() {
+            found.push(path);
+        }
+    }
+    found
+}

@@ -168,3 +168,21 @@ fn a_run_in_which_nothing_ran_writes_one_state_file() {
         .collect();
     assert_eq!(changed, ["last-run.json"]);
 }
+
+#[test]
+fn an_empty_folder_that_outputs_go_to_is_no_input() {
+    let sandbox = Sandbox::new(&[
+        (
+            "larder.toml",
+            "[tasks.build]\ncommand = \"mkdir -p gen/dist; cat src > gen/dist/out\"\noutputs = [\"gen/dist/**\"]\n",
+        ),
+        ("src", "one\n"),
+    ]);
+    // As a run that was cut off, or a clean, leaves it.
+    std::fs::create_dir_all(sandbox.path("gen/dist")).unwrap();
+    let outcome = sandbox.larder("build");
+    assert!(!outcome.stderr.contains("not stored"), "{}", outcome.all());
+    assert_eq!(sandbox.statuses("build", 0)[".#build"], "up-to-date");
+    sandbox.remove("gen");
+    assert_eq!(sandbox.statuses("build", 0)[".#build"], "restored");
+}

@@ -14,15 +14,23 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     max_term_width = 100,
     disable_help_subcommand = true
 )]
-#[command(
-    after_help = "`larder TASK…` is short for `larder run TASK…`; a subcommand wins over a task of the same name."
-)]
+#[command(after_help = "\
+`larder TASK…` is short for `larder run TASK…`; a subcommand wins over a task of the same name.
+
+Variables of the environment:
+
+    LARDER_CACHE_DIR  the cache's folder, as --cache-dir
+    LARDER_FORCE      tasks to force, as --force=TASK,…
+    LARDER_LOG        decisions as they are made, on standard error:
+                      error, warn, info, debug or trace for all parts,
+                      or by part, as in info,cache=trace
+    NO_COLOR          no colour where --color is auto")]
 pub struct Cli {
     /// Work as if started in this folder
     #[arg(short = 'C', long = "cwd", value_name = "DIR", global = true)]
     pub cwd: Option<PathBuf>,
     /// When to use colour
-    #[arg(long, value_enum, default_value_t = ColorChoice::Auto, global = true)]
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ColorChoice::Auto, global = true)]
     pub color: ColorChoice,
     /// What to do
     #[command(subcommand)]
@@ -103,11 +111,11 @@ pub struct RunArgs {
     /// What the cache may be used for: `local:rw`, `local:r`, `local:w` or `local:`
     #[arg(long, value_name = "USE", default_value = "local:rw")]
     pub cache: String,
-    /// The cache's folder
-    #[arg(long, value_name = "DIR", env = "LARDER_CACHE_DIR")]
+    /// The cache's folder; without the flag, what `LARDER_CACHE_DIR` says
+    #[arg(long, value_name = "DIR")]
     pub cache_dir: Option<PathBuf>,
     /// Say what would be done, and do nothing
-    #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "text")]
+    #[arg(long, value_name = "FORMAT", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "text")]
     pub dry: Option<DryFormat>,
     /// Keep this run's record and print its path
     #[arg(long)]
@@ -119,16 +127,16 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", default_value = "100%")]
     pub concurrency: String,
     /// What to do after a task failed
-    #[arg(long = "continue", value_enum, num_args = 0..=1, require_equals = true, default_value = "never", default_missing_value = "always")]
+    #[arg(long = "continue", value_name = "WHAT", value_enum, num_args = 0..=1, require_equals = true, default_value = "never", default_missing_value = "always")]
     pub keep_going: Continue,
     /// Run only the named tasks; take what their dependencies made as it lies on disk
     #[arg(long)]
     pub only: bool,
     /// Print lines as they come, or a task's lines together
-    #[arg(long, value_enum, default_value_t = LogOrder::Stream)]
+    #[arg(long, value_name = "ORDER", value_enum, default_value_t = LogOrder::Stream)]
     pub log_order: LogOrder,
     /// Whose output to print, for every task: overrides `output-logs` of the configuration
-    #[arg(long, value_enum)]
+    #[arg(long, value_name = "WHOSE", value_enum)]
     pub output_logs: Option<OutputLogs>,
     /// Say of each task why it ran or why it could be skipped
     #[arg(short, long)]
@@ -191,8 +199,8 @@ pub struct ExplainArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// The cache's folder
-    #[arg(long, value_name = "DIR", env = "LARDER_CACHE_DIR")]
+    /// The cache's folder; without the flag, what `LARDER_CACHE_DIR` says
+    #[arg(long, value_name = "DIR")]
     pub cache_dir: Option<PathBuf>,
 }
 
@@ -238,8 +246,8 @@ pub enum GraphFormat {
 /// Flags of `larder cache`.
 #[derive(Debug, Args)]
 pub struct CacheArgs {
-    /// The cache's folder
-    #[arg(long, value_name = "DIR", env = "LARDER_CACHE_DIR", global = true)]
+    /// The cache's folder; without the flag, what `LARDER_CACHE_DIR` says
+    #[arg(long, value_name = "DIR", global = true)]
     pub cache_dir: Option<PathBuf>,
     /// Print JSON
     #[arg(long, global = true)]
@@ -252,7 +260,7 @@ pub struct CacheArgs {
 /// What to do with the cache.
 #[derive(Debug, Subcommand)]
 pub enum CacheAction {
-    /// Where it is, how large, which tasks fill it, and how to clear it
+    /// Where it and the workspace's own state are, how large, the hit rate, the largest tasks, and how to clear each
     Status,
     /// Remove what was not used for longest, down to a size and an age
     Prune {

@@ -18,6 +18,8 @@ pub struct Show {
     to_stderr: bool,
     verbose: bool,
     bar: Option<indicatif::ProgressBar>,
+    /// Tasks whose commands are at work, for the progress line.
+    at_work: Mutex<Vec<String>>,
 }
 
 /// The configuration's words as the mux has them.
@@ -41,8 +43,10 @@ impl Show {
         bar: Option<u64>,
     ) -> Show {
         let bar = bar.map(|tasks| {
-            let style =
-                indicatif::ProgressStyle::with_template("{spinner} {pos}/{len} tasks, {elapsed}");
+            // What is too wide for the terminal is cut off: a wrapped line could not be taken away again.
+            let style = indicatif::ProgressStyle::with_template(
+                "{spinner} {pos}/{len} tasks, {elapsed} {wide_msg}",
+            );
             let bar = indicatif::ProgressBar::new(tasks)
                 .with_style(style.unwrap_or_else(|_| indicatif::ProgressStyle::default_bar()));
             bar.enable_steady_tick(std::time::Duration::from_millis(200));
@@ -53,6 +57,7 @@ impl Show {
             to_stderr,
             verbose,
             bar,
+            at_work: Mutex::default(),
         }
     }
 
@@ -84,6 +89,7 @@ impl Show {
 
     /// Begins a task's output.
     pub fn open(&self, id: &str, logs: OutputLogs) -> Lane {
+        self.name_at_work(|at_work| at_work.push(id.to_owned()));
         self.mux
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -100,6 +106,14 @@ impl Show {
         self.with(|mux, sinks| mux.close(lane, outcome, key, sinks))
     }
 
+    /// Changes the tasks that the progress line names.
+    fn name_at_work(&self, change: impl FnOnce(&mut Vec<String>)) {
+        let Some(bar) = &self.bar else { return };
+        let mut at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut at_work);
+        bar.set_message(at_work.join(", "));
+    }
+
     /// Prints a line of larder's own.
     pub fn tell(&self, line: &str) {
         self.with(|_, sinks| {
@@ -110,6 +124,7 @@ impl Show {
     /// A task ended: replays its log on a hit, says why where asked, and what the user should know.
     pub fn ended(&self, done: &Done, logs: OutputLogs) {
         let record = &done.record;
+        self.name_at_work(|at_work| at_work.retain(|task| *task != record.task));
         if matches!(record.status, Status::UpToDate | Status::Restored) {
             let log = done.replay.as_deref().and_then(Log::decode);
             if log.as_ref().is_some_and(|log| !log.is_empty()) || logs == OutputLogs::HashOnly {

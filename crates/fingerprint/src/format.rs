@@ -101,6 +101,11 @@ impl<'m> View<'m> {
         })
     }
 
+    /// Folders and names it holds.
+    fn counts(&self) -> (usize, usize) {
+        (self.folders.len() / FOLDER, self.names.len() / NAME)
+    }
+
     /// The parts of a file that was checked before.
     pub(crate) fn again(bytes: &'m [u8]) -> Self {
         let empty = Self {
@@ -319,6 +324,28 @@ fn put_tuple(out: &mut Vec<u8>, tuple: Tuple) {
     out.extend_from_slice(&tuple.ctime.to_le_bytes());
     out.extend_from_slice(&tuple.dev.to_le_bytes());
     out.extend_from_slice(&tuple.ino.to_le_bytes());
+}
+
+/// What opening these bytes as a memo comes to, in words for a log.
+pub(crate) fn told(bytes: Option<&[u8]>, config: &[u8; 32]) -> String {
+    let Some(bytes) = bytes else {
+        return "there is none, so every file is digested".to_owned();
+    };
+    if let Some(view) = View::check(bytes, config) {
+        let (folders, names) = view.counts();
+        return format!("opened, {folders} folders and {names} names");
+    }
+    let why = match bytes.get(..HEADER) {
+        None => "it is too short",
+        Some(header) if header[..8] != MAGIC || u32_at(header, 8) != VERSION => {
+            "it is of another version"
+        }
+        Some(header) if header[32..64] != config[..] => {
+            "it was made under another identity, such as an earlier boot"
+        }
+        Some(_) => "it is damaged",
+    };
+    format!("purged, so every file is digested: {why}")
 }
 
 fn checksum(header: &[u8], body: &[u8]) -> [u8; 32] {

@@ -93,7 +93,9 @@ impl Memo {
     /// The memo at `path`. One that is missing, damaged, of another version, or made under another `config`
     /// (the digest of the configuration that shapes what is scanned) is an empty memo.
     pub fn open(path: &Path, config: [u8; 32]) -> Self {
-        let base = read(path).filter(|base| View::check(base.bytes(), &config).is_some());
+        let found = read(path);
+        log::debug!(target: "larder::memo", "{}: {}", path.display(), crate::format::told(found.as_ref().map(Base::bytes), &config));
+        let base = found.filter(|base| View::check(base.bytes(), &config).is_some());
         Self {
             base: base.unwrap_or(Base::Empty),
             ..Self::empty(config)

@@ -2,9 +2,10 @@
 //! Does not know the form of what is stored.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
-use larder_cache::{DiskStore, Limits, Prune as _};
+use larder_cache::{DiskStore, Limits, Prune as _, Verified};
 use serde_json::json;
 
 use crate::args::{CacheAction, CacheArgs};
@@ -12,7 +13,10 @@ use crate::config;
 use crate::execute::exit;
 use crate::session::{DEFAULT_MAX_AGE, DEFAULT_MAX_SIZE};
 
-use super::{Context, Outcome, Usage, print};
+use super::{Context, Outcome, Usage, print, status};
+
+/// How many bad files are named to people; JSON has all.
+const NAMED: usize = 10;
 
 pub(super) fn cache(context: &Context<'_>, args: &CacheArgs) -> Outcome {
     context.with_session(args.cache_dir.clone(), |session| {
@@ -22,21 +26,8 @@ pub(super) fn cache(context: &Context<'_>, args: &CacheArgs) -> Outcome {
         let failed = |error: larder_cache::Error| Usage::new(format!("the cache in {} cannot be read: {error}", dir.display()));
         let (value, text, code) = match &args.action {
             CacheAction::Status => {
-                let status = store.status().map_err(failed)?;
-                let last = std::fs::read(&session.paths.last_run).ok().and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
-                let number = |name: &str| last.as_ref().and_then(|last| last[name].as_u64());
-                let mut text = format!("{}\n  {} entries, {} artifacts, {}\n", dir.display(), status.entries, status.artifacts, size(status.bytes));
-                if let (Some(hits), Some(misses)) = (number("cache_hit"), number("cache_miss")) {
-                    // Writing to a string cannot fail.
-                    let _ = writeln!(text, "  last run: {hits} hits, {misses} misses");
-                }
-                for task in status.tasks.iter().take(10) {
-                    let _ = writeln!(text, "  {:>10}  {}", size(task.bytes), task.task);
-                }
-                let _ = writeln!(text, "  trim it with `larder cache prune`, empty it with `larder cache clear`");
-                let tasks: Vec<_> = status.tasks.iter().map(|task| json!({ "task": task.task, "bytes": task.bytes })).collect();
-                let value = json!({ "location": dir, "entries": status.entries, "artifacts": status.artifacts, "bytes": status.bytes, "last_hits": number("cache_hit"), "last_misses": number("cache_miss"), "tasks": tasks });
-                (value, text, exit::SUCCESS)
+                let told = status::gather(session, dir, store.status().map_err(failed)?);
+                (status::value(&told), status::text(&told), exit::SUCCESS)
             }
             CacheAction::Prune { max_size, max_age } => {
                 let max_bytes = quantity("--max-size", max_size.as_deref(), config::size, "20GB")?;
@@ -46,18 +37,19 @@ pub(super) fn cache(context: &Context<'_>, args: &CacheArgs) -> Outcome {
                     max_age: Some(Duration::from_secs(age.or(settings.max_age).unwrap_or(DEFAULT_MAX_AGE))),
                 };
                 let pruned = store.prune(&limits).map_err(failed)?;
-                let text = format!("removed {} entries and {} artifacts, {}; {} left\n", pruned.entries, pruned.artifacts, size(pruned.freed), size(pruned.left));
+                let text = format!("removed {} and {}, {}; {} left\n", count(pruned.entries, "entry", "entries"), count(pruned.artifacts, "artifact", "artifacts"), size(pruned.freed), size(pruned.left));
                 (json!({ "entries": pruned.entries, "artifacts": pruned.artifacts, "freed": pruned.freed, "left": pruned.left }), text, exit::SUCCESS)
             }
             CacheAction::Verify => {
                 let verified = store.verify().map_err(failed)?;
-                let bad = verified.bad.len();
-                let text = format!("checked {} entries and {} artifacts: {}\n", verified.entries, verified.artifacts, if bad == 0 { "all sound".to_owned() } else { format!("{bad} bad, set aside") });
-                (json!({ "entries": verified.entries, "artifacts": verified.artifacts, "bad": bad }), text, u8::from(bad > 0))
+                let bad: Vec<_> = verified.bad.iter().map(|path| path.strip_prefix(dir).unwrap_or(path)).collect();
+                let value = json!({ "entries": verified.entries, "artifacts": verified.artifacts, "bad": bad.len(), "files": bad, "dangling": verified.dangling.len() });
+                let sound = bad.is_empty() && verified.dangling.is_empty();
+                (value, verified_text(&verified, &bad), u8::from(!sound))
             }
             CacheAction::Clear => {
                 let cleared = store.clear().map_err(failed)?;
-                (json!({ "entries": cleared.entries, "artifacts": cleared.artifacts, "freed": cleared.freed }), format!("removed {} entries, {}\n", cleared.entries, size(cleared.freed)), exit::SUCCESS)
+                (json!({ "entries": cleared.entries, "artifacts": cleared.artifacts, "freed": cleared.freed }), format!("removed {}, {}\n", count(cleared.entries, "entry", "entries"), size(cleared.freed)), exit::SUCCESS)
             }
         };
         print(&if args.json { format!("{value:#}\n") } else { text });
@@ -65,8 +57,45 @@ pub(super) fn cache(context: &Context<'_>, args: &CacheArgs) -> Outcome {
     })
 }
 
+/// What a verification found, for people.
+fn verified_text(verified: &Verified, bad: &[&Path]) -> String {
+    let mut text = format!(
+        "{} and {} are sound\n",
+        count(verified.entries, "entry", "entries"),
+        count(verified.artifacts, "artifact", "artifacts")
+    );
+    // Writing to a string cannot fail.
+    if !bad.is_empty() {
+        let files = count(bad.len(), "file was", "files were");
+        let _ = writeln!(text, "{files} bad and set aside in `v1/quarantine`:");
+        for path in bad.iter().take(NAMED) {
+            let _ = writeln!(text, "  {}", path.display());
+        }
+        if bad.len() > NAMED {
+            let _ = writeln!(
+                text,
+                "  and {} more (`--json` names all)",
+                bad.len() - NAMED
+            );
+        }
+    }
+    if !verified.dangling.is_empty() {
+        let entries = count(verified.dangling.len(), "entry", "entries");
+        let _ = writeln!(text, "{entries} set aside: the artifact is gone or was bad");
+    }
+    if !bad.is_empty() || !verified.dangling.is_empty() {
+        text.push_str("  the tasks they were of run again when they are asked for\n");
+    }
+    text
+}
+
+/// A number with its noun.
+pub(super) fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
 /// Bytes for people.
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     indicatif::HumanBytes(bytes).to_string()
 }
 

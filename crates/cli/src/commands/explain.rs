@@ -26,7 +26,7 @@ pub(super) fn explain(context: &Context<'_>, args: &ExplainArgs) -> Outcome {
             let candidates: Vec<String> = named.iter().take(5).map(|&task| crate::plan::task_id(workspace, task)).collect();
             return Err(Usage::new(format!("`{}` names {} tasks\n  choose one, such as {}", args.task, named.len(), candidates.join(", "))));
         };
-        let plan = Plan::new(workspace, named, false).map_err(|cycle| Usage { kind: "configuration", message: cycle.to_string() })?;
+        let plan = Plan::new(workspace, named, false)?;
         let forecasts = look(session, &plan, &Options::plain())?;
         // What does not lead to this task explains nothing of it: hooks that follow are left out.
         let leading = crate::plan::closure(workspace, &[task]);

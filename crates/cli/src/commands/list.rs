@@ -12,18 +12,12 @@ use crate::execute::exit;
 use crate::plan::{Plan, task_id};
 use crate::select;
 
-use super::{Context, Outcome, Usage, print};
+use super::{Context, Outcome, Usage, print, selected};
 
 pub(super) fn list(context: &Context<'_>, args: &LsArgs) -> Outcome {
     let root = context.root()?;
     let workspace = context.workspace(&root)?;
-    let chosen = select::projects(
-        &workspace,
-        &root,
-        &args.selection.filter,
-        args.selection.affected.as_deref(),
-    )
-    .map_err(Usage::new)?;
+    let chosen = selected(&workspace, &root, &args.selection)?;
     let tasks_of = |project: usize| {
         workspace
             .tasks
@@ -73,13 +67,7 @@ pub(super) fn list(context: &Context<'_>, args: &LsArgs) -> Outcome {
 pub(super) fn graph(context: &Context<'_>, args: &GraphArgs) -> Outcome {
     let root = context.root()?;
     let workspace = context.workspace(&root)?;
-    let chosen = select::projects(
-        &workspace,
-        &root,
-        &args.selection.filter,
-        args.selection.affected.as_deref(),
-    )
-    .map_err(Usage::new)?;
+    let chosen = selected(&workspace, &root, &args.selection)?;
     let requested: BTreeSet<usize> = if args.tasks.is_empty() {
         (0..workspace.tasks.len())
             .filter(|&task| chosen.contains(&workspace.tasks[task].project))
@@ -87,10 +75,7 @@ pub(super) fn graph(context: &Context<'_>, args: &GraphArgs) -> Outcome {
     } else {
         select::tasks(&workspace, &args.tasks, &chosen).map_err(Usage::new)?
     };
-    let plan = Plan::new(&workspace, requested, false).map_err(|cycle| Usage {
-        kind: "configuration",
-        message: cycle.to_string(),
-    })?;
+    let plan = Plan::new(&workspace, requested, false)?;
     let label = |_, task: &usize| task_id(&workspace, *task);
     let edge = |_, _, kind: &DepKind| match kind {
         DepKind::Needs { .. } => None,

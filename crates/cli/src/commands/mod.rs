@@ -1,22 +1,28 @@
 //! The commands: arguments in, exit code out. The only place that knows the terminal as a whole.
 //! Does not know how tasks are judged or run.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory as _, Parser as _};
 
-use crate::args::{Cli, ColorChoice, Command, with_run_inserted};
+use crate::args::{Cli, ColorChoice, Command, Selection, with_run_inserted};
 use crate::config::{self, Workspace};
+use crate::diagnostics;
 use crate::execute::exit;
 use crate::execute::{Cancel, ProcessExecutor, install_signal_handlers};
+use crate::plan::CycleError;
+use crate::select;
 use crate::session::{OpenError, Session, Surroundings};
 
 mod cache;
 mod explain;
 mod list;
 mod run;
+mod status;
+mod summary;
 
 /// The surroundings of the process, gathered by the binary.
 #[derive(Debug)]
@@ -46,8 +52,10 @@ impl World {
 struct Context<'a> {
     world: &'a World,
     cwd: PathBuf,
-    /// Whether standard output and error take colour.
+    /// Whether standard output takes colour.
     colour: bool,
+    /// Whether standard error does.
+    stderr_colour: bool,
 }
 
 /// A mistake of the user, with what to do about it.
@@ -75,7 +83,26 @@ impl From<OpenError> for Usage {
     }
 }
 
+impl From<CycleError> for Usage {
+    fn from(error: CycleError) -> Usage {
+        Usage {
+            kind: "configuration",
+            message: error.to_string(),
+        }
+    }
+}
+
 type Outcome = Result<u8, Usage>;
+
+/// The projects that the flags of a command choose.
+fn selected(
+    workspace: &Workspace,
+    root: &Path,
+    selection: &Selection,
+) -> Result<BTreeSet<usize>, Usage> {
+    let base = selection.affected.as_deref();
+    select::projects(workspace, root, &selection.filter, base).map_err(Usage::new)
+}
 
 /// Runs the program and gives its exit code.
 pub fn main(world: &World) -> u8 {
@@ -91,19 +118,31 @@ pub fn main(world: &World) -> u8 {
             };
         }
     };
-    let colour = match cli.color {
+    if let Some(value) = world.var("LARDER_LOG")
+        && let Err(error) = diagnostics::listen(&value.to_string_lossy())
+    {
+        say(&format!("larder: {error}"));
+        return exit::USAGE;
+    }
+    let colour = |terminal: bool| match cli.color {
         ColorChoice::Always => true,
         ColorChoice::Never => false,
         ColorChoice::Auto => {
-            world.stdout_terminal
+            terminal
                 && world.var("NO_COLOR").is_none()
                 && world.var("TERM").is_none_or(|term| term != "dumb")
         }
     };
+    let (colour, stderr_colour) = (colour(world.stdout_terminal), colour(world.stderr_terminal));
     let cwd = cli
         .cwd
         .map_or_else(|| world.cwd.clone(), |dir| world.cwd.join(dir));
-    let context = Context { world, cwd, colour };
+    let context = Context {
+        world,
+        cwd,
+        colour,
+        stderr_colour,
+    };
     let outcome = match cli.command {
         Command::Run(args) => run::run(&context, &args),
         Command::Explain(args) => explain::explain(&context, &args),
@@ -172,14 +211,17 @@ impl Context<'_> {
     }
 
     fn workspace(&self, root: &Path) -> Result<Workspace, Usage> {
-        crate::session::workspace(root, &self.world.env).map_err(|error| self.open_error(error))
+        let workspace = crate::session::workspace(root, &self.world.env)
+            .map_err(|error| self.open_error(error))?;
+        log::debug!(target: diagnostics::CONFIG, "{} projects, {} tasks", workspace.projects.len(), workspace.tasks.len());
+        Ok(workspace)
     }
 
     fn open_error(&self, error: OpenError) -> Usage {
         match error {
             OpenError::Config(error) => Usage {
                 kind: "configuration",
-                message: error.render(self.colour),
+                message: error.render(self.stderr_colour),
             },
             other @ OpenError::Io { .. } => other.into(),
         }
@@ -199,7 +241,9 @@ impl Context<'_> {
             .map_err(|error| Usage::new(format!("signals cannot be watched: {error}")))?;
         let around = Surroundings {
             env: &self.world.env,
-            cache_dir: cache_dir.map(|dir| self.cwd.join(dir)),
+            cache_dir: cache_dir
+                .or_else(|| self.world.var("LARDER_CACHE_DIR").map(PathBuf::from))
+                .map(|dir| self.cwd.join(dir)),
             executor: &executor,
             cancel,
             clock: &clock,

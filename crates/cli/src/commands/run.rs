@@ -2,7 +2,6 @@
 //! Does not know how a task is judged.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 
 use larder_archive::{Destination as _, DirectoryDestination, Durability, Name};
@@ -10,6 +9,7 @@ use larder_graph::FailurePolicy;
 use larder_timing::{Clock as _, SystemClock};
 
 use crate::args::{Continue, LogOrder, OutputLogs, RunArgs};
+use crate::diagnostics::STATE;
 use crate::execute::{concurrency, exit, mux};
 use crate::plan::Plan;
 use crate::record::{self, CacheUse, Counters, RunError, RunRecord, Status};
@@ -19,6 +19,7 @@ use crate::session::run::Options;
 use crate::session::{Run, Session};
 use crate::show::Show;
 
+use super::summary::summary;
 use super::{Context, Outcome, Usage, print, say};
 
 /// How many run records are kept.
@@ -42,20 +43,11 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &Session<'_>) -> O
     let clock = SystemClock::new();
     let started = clock.now();
     let workspace = &session.workspace;
-    let projects = select::projects(
-        workspace,
-        &session.root,
-        &args.selection.filter,
-        args.selection.affected.as_deref(),
-    )
-    .map_err(Usage::new)?;
+    let projects = super::selected(workspace, &session.root, &args.selection)?;
     let requested = select::tasks(workspace, &args.tasks, &projects).map_err(Usage::new)?;
     let force = forced(context, args);
     check_force(force.as_deref(), session)?;
-    let plan = Plan::new(workspace, requested, args.only).map_err(|cycle| Usage {
-        kind: "configuration",
-        message: cycle.to_string(),
-    })?;
+    let plan = Plan::new(workspace, requested, args.only)?;
     let options = options(context, args, force)?;
     if let Some(format) = args.dry {
         return super::explain::dry(context, session, &plan, &options, format);
@@ -64,9 +56,8 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &Session<'_>) -> O
         LogOrder::Stream => mux::Order::Stream,
         LogOrder::Grouped => mux::Order::Grouped,
     };
-    let bar = context
-        .world
-        .stderr_terminal
+    // Lines of `LARDER_LOG` would tear the progress line.
+    let bar = (context.world.stderr_terminal && !crate::diagnostics::listening())
         .then_some(plan.graph.len() as u64);
     let show = Show::new(order, context.colour, args.json, args.verbose, bar);
     let run = Run::new(session, &plan, &options, &show).map_err(Usage::new)?;
@@ -91,7 +82,7 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &Session<'_>) -> O
             serde_json::to_string_pretty(&record).map_err(Usage::new)?
         ));
     }
-    say(&summary(&record, args.verbose));
+    say(&summary(&record, args.verbose, context.stderr_colour));
     Ok(code)
 }
 
@@ -123,7 +114,10 @@ fn undeclared(session: &Session<'_>, results: &BTreeMap<usize, Done>) -> Option<
     let (&first, _) = tasks.next()?;
     let more = match tasks.count() {
         0 => String::new(),
-        more => format!(" (and {more} more tasks)"),
+        more => format!(
+            " (and {})",
+            super::cache::count(more, "more task", "more tasks")
+        ),
     };
     let spec = &session.workspace.tasks[first];
     let id = crate::plan::task_id(&session.workspace, first);
@@ -267,6 +261,7 @@ fn keep(session: &Session<'_>, record: &mut RunRecord, asked: bool) {
     let Ok(bytes) = serde_json::to_vec(record) else {
         return;
     };
+    log::debug!(target: STATE, "{}: the run's record goes here", session.paths.last_run.display());
     if let Err(error) = std::fs::write(&session.paths.last_run, &bytes) {
         record.warnings.push(format!(
             "{} cannot be written: {error}",
@@ -296,96 +291,5 @@ fn keep(session: &Session<'_>, record: &mut RunRecord, asked: bool) {
         Err(error) => record
             .warnings
             .push(format!("the run record cannot be kept: {error}")),
-    }
-}
-
-/// The closing lines.
-fn summary(record: &RunRecord, verbose: bool) -> String {
-    let count = |status: Status| {
-        record
-            .tasks
-            .iter()
-            .filter(|task| task.status == status)
-            .count()
-    };
-    let total = record
-        .tasks
-        .iter()
-        .filter(|task| task.status != Status::Group)
-        .count();
-    let mut text = String::new();
-    let mut why = |task: &record::TaskRecord| {
-        let reason = task.why.first().map_or("", String::as_str);
-        let more = if task.why.len() > 1 {
-            format!(
-                " (and {} more; `larder explain {}`)",
-                task.why.len() - 1,
-                task.task
-            )
-        } else {
-            String::new()
-        };
-        // Writing to a string cannot fail.
-        let _ = writeln!(
-            text,
-            "  {} {}: {reason}{more}",
-            crate::show::status_word(task.status),
-            task.task
-        );
-    };
-    let told = |task: &&record::TaskRecord| {
-        matches!(task.status, Status::Ran | Status::Failed | Status::Skipped)
-    };
-    if !verbose {
-        record.tasks.iter().filter(told).take(20).for_each(&mut why);
-        let left = record.tasks.iter().filter(told).count().saturating_sub(20);
-        if left > 0 {
-            let _ = writeln!(text, "  and {left} more (`-v` names all)");
-        }
-    }
-    let mut parts = Vec::new();
-    for (status, word) in [
-        (Status::UpToDate, "up to date"),
-        (Status::Restored, "restored"),
-        (Status::Ran, "ran"),
-        (Status::Failed, "failed"),
-        (Status::Skipped, "skipped"),
-    ] {
-        if count(status) > 0 {
-            parts.push(format!("{} {word}", count(status)));
-        }
-    }
-    let head = match (total, record.exit_code) {
-        (0, 0) => "nothing to do: no task was asked for".to_owned(),
-        (_, 0) if count(Status::UpToDate) == total => "everything is up to date".to_owned(),
-        (_, 0) => "succeeded".to_owned(),
-        (_, code) => format!("failed with exit code {code}"),
-    };
-    let saved = if record.saved_seconds >= 0.05 {
-        format!(", {} saved", seconds(record.saved_seconds))
-    } else {
-        String::new()
-    };
-    let _ = write!(
-        text,
-        "larder: {head} ({total} tasks: {}) in {}{saved}",
-        parts.join(", "),
-        seconds(record.wall_seconds)
-    );
-    text.replace("(0 tasks: )", "(0 tasks)")
-        .replace("(1 tasks:", "(1 task:")
-}
-
-fn seconds(seconds: f64) -> String {
-    if seconds < 0.9995 {
-        format!("{:.0} ms", seconds * 1000.0)
-    } else if seconds < 60.0 {
-        format!("{seconds:.1} s")
-    } else {
-        format!(
-            "{:.0} min {:.0} s",
-            (seconds / 60.0).floor(),
-            seconds % 60.0
-        )
     }
 }

@@ -134,7 +134,7 @@ const DULL: &[&str] = &[
     "LARDER_*",
 ];
 /// How many variables a hint names at most.
-const NAMED: usize = 10;
+const NAMED: usize = 5;
 
 /// Which variables a command sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -438,7 +438,7 @@ mod tests {
             "{hint}"
         );
         assert!(
-            hint.contains("V08 and 3 more;") && hint.contains("env = [\"ZED\"]"),
+            hint.contains("V03 and 8 more;") && hint.contains("env = [\"ZED\"]"),
             "{hint}"
         );
         assert_eq!(failure_hint(&list(&["SHLVL", "_"]), b"SHLVL"), None);

@@ -6,6 +6,7 @@ pub mod cancel;
 pub mod concurrency;
 pub mod environment;
 pub mod exit;
+pub mod leftovers;
 pub mod log;
 pub mod mux;
 pub mod process;

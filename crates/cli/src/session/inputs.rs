@@ -85,6 +85,8 @@ pub struct Rule {
     items: Vec<Item>,
     /// Paths the default leaves out: outputs of the task and of what it depends on, and every depfile.
     own: Vec<Globs>,
+    /// Folders that these outputs lie in.
+    own_folders: Vec<Vec<u8>>,
     plain_default: bool,
 }
 
@@ -120,6 +122,7 @@ pub fn rule_of(dir: &[u8], declared: &[InputItem]) -> Result<Rule, Fault> {
         dir: dir.to_vec(),
         items,
         own: Vec::new(),
+        own_folders: Vec::new(),
         plain_default,
     })
 }
@@ -154,7 +157,9 @@ pub fn rule(workspace: &Workspace, task: usize) -> Result<Rule, Fault> {
                     .iter()
                     .map(|glob| anchored(other_dir, glob))
                     .collect();
-                rule.own.push(Globs::new(&texts).map_err(Fault::glob)?);
+                let globs = Globs::new(&texts).map_err(Fault::glob)?;
+                rule.own_folders.extend(globs.literal_prefixes());
+                rule.own.push(globs);
             }
         }
     }
@@ -170,7 +175,10 @@ fn within(path: &[u8], folder: &[u8]) -> bool {
 impl Rule {
     fn default_takes(&self, path: &[u8]) -> bool {
         let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
-        name != b"larder.toml" && !self.own.iter().any(|globs| globs.is_match(path))
+        name != b"larder.toml"
+            && !self.own.iter().any(|globs| globs.is_match(path))
+            // A folder that is empty but for outputs is there or not, as runs and cleaning leave it.
+            && !self.own_folders.iter().any(|folder| within(folder, path))
     }
 
     /// Whether the rule takes a path; `default` tells whether a scan that honours ignore files saw it.

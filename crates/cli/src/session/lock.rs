@@ -4,6 +4,8 @@
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
+use crate::diagnostics::LOCK;
+
 use super::Run;
 use super::tree::Fault;
 
@@ -49,10 +51,13 @@ pub fn acquire(run: &Run<'_>, id: &str) -> Result<Held, Fault> {
     };
     let file = file.map_err(|error| words(&path, &error))?;
     match file.try_lock() {
-        Ok(()) => Ok(Held {
-            _file: file,
-            waited: false,
-        }),
+        Ok(()) => {
+            log::debug!(target: LOCK, "{} taken at once", path.display());
+            Ok(Held {
+                _file: file,
+                waited: false,
+            })
+        }
         Err(TryLockError::WouldBlock) => {
             if session
                 .ancestors
@@ -66,7 +71,9 @@ pub fn acquire(run: &Run<'_>, id: &str) -> Result<Held, Fault> {
             run.tell(&format!(
                 "{id}: waiting for another larder process that runs it"
             ));
+            log::debug!(target: LOCK, "{} is held by another process", path.display());
             file.lock().map_err(|error| words(&path, &error))?;
+            log::debug!(target: LOCK, "{} taken after waiting", path.display());
             Ok(Held {
                 _file: file,
                 waited: true,

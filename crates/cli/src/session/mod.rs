@@ -15,6 +15,7 @@ use larder_timing::Clock;
 use around::{boot, cache_dir, root_digest, secret, variables};
 
 use crate::config::{self, Workspace};
+use crate::diagnostics::{self, CONFIG, PROCESS};
 use crate::execute::{Cancel, Executor};
 use crate::record::TaskRecord;
 use crate::state::State;
@@ -65,7 +66,7 @@ pub struct Paths {
 }
 
 impl Paths {
-    fn new(root: &Path) -> Paths {
+    pub(crate) fn new(root: &Path) -> Paths {
         let folder = root.join(".larder");
         Paths {
             state: folder.join("state"),
@@ -124,6 +125,8 @@ pub struct Session<'a> {
     pub root_digest: [u8; 32],
     /// Whether any intent record was there at the start.
     pub records_found: bool,
+    /// What the system says of this process, for whoever comes after it was killed.
+    pub own: Option<String>,
     /// Tasks this process runs within.
     pub ancestors: String,
     /// Keyed hashes of variables in explanations use this.
@@ -182,10 +185,12 @@ impl<'a> Session<'a> {
         let paths = Paths::new(&root);
         let known = config::load_snapshot(&paths.snapshot, &root, &variables(around.env));
         let fresh = known.is_none();
+        log::debug!(target: CONFIG, "{}: {}", paths.snapshot.display(), if fresh { "does not hold, so the configuration is read again" } else { "nothing it rests on changed" });
         let workspace = match known {
             Some(workspace) => workspace,
             None => config::load(&root, &variables(around.env))?,
         };
+        log::debug!(target: CONFIG, "{} projects, {} tasks", workspace.projects.len(), workspace.tasks.len());
         if !paths.folder.join(".gitignore").exists() {
             std::fs::create_dir_all(&paths.folder).map_err(io("cannot create", &paths.folder))?;
             let ignore = paths.folder.join(".gitignore");
@@ -229,6 +234,7 @@ impl<'a> Session<'a> {
             records_found: crate::state::intent::any(&paths.intents),
             root_digest: root_digest(&root, &mounts),
             mounts,
+            own: crate::execute::leftovers::own(),
             ancestors: var(lock::ANCESTORS).unwrap_or_default(),
             tree: Tree::new(scanner),
             root,
@@ -342,6 +348,7 @@ impl<'a> Session<'a> {
 
     /// Notes a warning about the run as a whole.
     pub fn warn(&self, message: String) {
+        log::warn!(target: diagnostics::TASK, "{message}");
         self.warnings
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -425,6 +432,7 @@ impl<'a> Session<'a> {
             extra_args: Vec::new(),
         };
         let mut output = Vec::new();
+        log::debug!(target: PROCESS, "tool `{command}` in {}", folder.display());
         let exit = self
             .executor
             .run(

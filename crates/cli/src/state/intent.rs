@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::TaskState;
+use crate::execute::leftovers::{self, Mark};
 
 /// What was true before a task's first write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +20,9 @@ pub struct Intent {
     /// Files under its output globs that were there before and are not its own; `None`: the record cannot be
     /// read, so nothing there may be taken for the task's own.
     pub foreign: Option<BTreeSet<Vec<u8>>>,
+    /// Which process wrote the record; see [`leftovers::own`].
+    #[serde(default)]
+    pub larder: Option<String>,
 }
 
 fn file(folder: &Path, task: &str) -> PathBuf {
@@ -41,6 +45,22 @@ pub fn begin(folder: &Path, intent: &Intent) -> std::io::Result<()> {
             std::fs::write(file(folder, &intent.task), &bytes)
         }
         other => other,
+    }
+}
+
+/// Ends what the dead process that wrote a task's record left running of it, and returns how many processes that
+/// were. To be called under the task's lock, before anything of the task is looked at or written.
+///
+/// # Errors
+/// When something goes on running.
+pub fn end_processes(folder: &Path, intent: &Intent, mark: Mark<'_>) -> std::io::Result<usize> {
+    if finished(folder, &intent.task).is_some() {
+        // The task ended and its record awaits the state: what it left in the background is meant to be there.
+        return Ok(0);
+    }
+    match &intent.larder {
+        Some(larder) => leftovers::end(larder, mark),
+        None => Ok(0),
     }
 }
 
@@ -83,6 +103,7 @@ pub fn find(folder: &Path, task: &str) -> Option<Intent> {
     Some(serde_json::from_slice(&bytes).unwrap_or_else(|_| Intent {
         task: task.to_owned(),
         foreign: None,
+        larder: None,
     }))
 }
 

@@ -185,13 +185,6 @@ fn read(path: &Path) -> Option<State> {
     })
 }
 
-impl State {
-    /// Where the file lies.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -210,7 +210,13 @@ pub(super) fn end_group(child: &Child, at_once: bool, grace: Duration, hurry: im
         // Members that became this process's own children (it is process 1 of a container, or a
         // subreaper) are collected here, or they would count as alive for ever.
         while let Ok(Some(_)) = waitpgid(group, WaitOptions::NOHANG) {}
-        test_kill_process_group(group) != Err(Errno::SRCH)
+        if test_kill_process_group(group) == Err(Errno::SRCH) {
+            return false;
+        }
+        #[cfg(target_os = "linux")]
+        return crate::execute::leftovers::group_lives(group);
+        #[cfg(not(target_os = "linux"))]
+        true
     };
     let start = Instant::now();
     while alive() {

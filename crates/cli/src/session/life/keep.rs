@@ -3,6 +3,8 @@
 
 use larder_cache::{self as cache, Entry, Key, Provenance, Put, PutOutcome, Row, Store as _};
 
+use crate::diagnostics::{self, CACHE};
+
 use super::super::describe::Basis;
 use super::super::tree::lossy;
 use super::super::{discovered, outputs};
@@ -54,6 +56,7 @@ impl Life<'_> {
         if cache::digest(&packed.manifest) != cache::digest(rows) {
             return Err(words(&"its outputs changed after it ended"));
         }
+        log::debug!(target: CACHE, "packed {} paths{}", paths.len(), if bound { ", bound to this root" } else { "" });
         if let Some(artifact) = &packed.artifact {
             store
                 .save(&artifact.id, cache::Source::File(&artifact.file))
@@ -87,10 +90,11 @@ impl Life<'_> {
             discovered::keep(store, &basis.base(), &list, provenance)
                 .map_err(|error| words(&error))?;
         }
-        match store
+        let put = store
             .put(&Key(key), &entry, how)
-            .map_err(|error| words(&error))?
-        {
+            .map_err(|error| words(&error))?;
+        log::debug!(target: CACHE, "stored under {}: {}", super::hex(&key), diagnostics::put(&put));
+        match put {
             PutOutcome::Stored | PutOutcome::Same => Ok(true),
             PutOutcome::Different(first) => {
                 let differing = cache::diff(&first.manifest, &entry.manifest);

@@ -24,7 +24,9 @@ use std::sync::Arc;
 use larder_cache::{self as cache, Row};
 use larder_fingerprint::Change;
 
+use crate::diagnostics::{KEY, STATE};
 use crate::execute::Exit;
+use crate::execute::leftovers::Mark;
 use crate::record::{CacheUse, Status, TaskRecord};
 use crate::state::{State, Success, TaskState, Update, intent};
 
@@ -178,6 +180,7 @@ impl Life<'_> {
             ));
         }
         let mut fresh: Option<State> = None;
+        let mut held = None;
         loop {
             let mut basis = self.run.basis(self.task, &self.deps)?;
             let state = fresh.as_ref().unwrap_or(&self.run.session.state);
@@ -209,6 +212,7 @@ impl Life<'_> {
             }
             let key = basis.key();
             self.record.key = Some(hex(&key));
+            log::debug!(target: KEY, "{} over {} input files", hex(&key), basis.inputs.rows.len());
             let known = spec.depfile.is_none() || basis.inputs.discovered.is_some();
             let may_skip = spec.outputs.is_some()
                 && !self.run.forced(self.task)
@@ -225,7 +229,14 @@ impl Life<'_> {
             if self.run.session.cancel.is_raised() {
                 return Err(Fault::words("interrupted before it started"));
             }
-            let held = lock::acquire(self.run, &self.id)?;
+            // Once taken it is held to the end, over a second look as well.
+            let held = match held.take() {
+                Some(known) => held.insert(known),
+                None => held.insert(lock::acquire(self.run, &self.id)?),
+            };
+            if let Some(record) = &interrupted {
+                self.end_processes(record)?;
+            }
             let news = || {
                 held.waited
                     || interrupted.is_some()
@@ -233,6 +244,7 @@ impl Life<'_> {
                     || intent::find(intents, &self.id).is_some()
             };
             if fresh.is_none() && news() {
+                log::debug!(target: STATE, "read again: another process may have ended the task, or a record stands");
                 fresh = Some(State::open(&self.run.session.paths.state));
                 self.run.session.tree.forget_scans();
                 continue;
@@ -286,6 +298,28 @@ impl Life<'_> {
             done.changes = changes;
             return Ok(done);
         }
+    }
+
+    /// Ends what an interrupted run left at work, before anything that it might still write is looked at.
+    fn end_processes(&mut self, record: &intent::Intent) -> Result<(), Fault> {
+        let session = self.run.session;
+        let token = lock::token(&session.root_digest, &self.id);
+        let mark = Mark {
+            variable: lock::ANCESTORS,
+            token: &token,
+        };
+        let ended = intent::end_processes(&session.paths.intents, record, mark).map_err(|error| {
+            Fault::Words(format!(
+                "its last run was cut off, and what that run started cannot be ended: {error}\n  it could write over new results: end it by hand and run again"
+            ))
+        })?;
+        if ended > 0 {
+            let warning = format!(
+                "its last run was cut off, and what was still at work of it was ended (processes: {ended})"
+            );
+            self.record.warnings.push(warning);
+        }
+        Ok(())
     }
 
     fn up_to_date(&mut self, success: &Success, last: &TaskState, state: &State) -> Done {

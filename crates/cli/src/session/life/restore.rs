@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use larder_cache::{self as cache, Entry, Key, RestoreOptions, Row, Store as _};
 
+use crate::diagnostics::{self, CACHE};
 use crate::record::{CacheUse, Status};
 use crate::state::{Success, TaskState, Update};
 
@@ -60,7 +61,9 @@ impl Life<'_> {
         let store = session.store()?;
         let key = basis.key();
         for candidate in [Key(key), Key(session.bound(&key))] {
-            let entry = match store.get(&candidate) {
+            let found = store.get(&candidate);
+            log::debug!(target: CACHE, "lookup {}: {}", super::hex(&candidate.0), diagnostics::found(&found));
+            let entry = match found {
                 Ok(Some(entry)) => entry,
                 Ok(None) => continue,
                 Err(error) => {
@@ -79,6 +82,7 @@ impl Life<'_> {
             }
             match self.restore(store, &entry, outputs, owned) {
                 Ok(restored) => {
+                    log::debug!(target: CACHE, "restored: {} files and {} bytes written, the rest was right", restored.written.len(), restored.bytes);
                     self.run.claim(&self.id, owned.keys(), &entry.manifest);
                     return Some(self.restored(&entry, basis, &restored));
                 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use larder_cache::{self as cache, Clean, Row};
 
+use crate::diagnostics::{self, PROCESS, STATE};
 use crate::execute::{Exit, Stream, environment, mux};
 use crate::record::Status;
 use crate::state::{Success, TaskState, Update, intent};
@@ -38,7 +39,9 @@ impl Life<'_> {
         let intent = intent::Intent {
             task: self.id.clone(),
             foreign: Some(foreign),
+            larder: session.own.clone(),
         };
+        log::debug!(target: STATE, "intent record written, before anything else");
         intent::begin(&session.paths.intents, &intent).map_err(|error| {
             Fault::words(&format!(
                 "the intent record of {} cannot be written below {}: {error}",
@@ -216,11 +219,14 @@ impl Life<'_> {
             let timeout =
                 deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             let spec = run.command_spec(self.task, command, timeout, index + 1 == commands.len());
+            log::debug!(target: PROCESS, "starts {:?} in {}", crate::execute::argv(&spec), spec.cwd.display());
+            log::trace!(target: PROCESS, "it sees the variables {}", diagnostics::names(&spec.env));
             let result = run.session.executor.run(
                 &spec,
                 &mut |stream: Stream, bytes: &[u8]| run.show.feed(lane, stream, bytes),
                 &run.session.cancel,
             );
+            log::debug!(target: PROCESS, "ended: {result:?}");
             match result {
                 Ok(ended) => exit = ended,
                 Err(cause) => {

@@ -6,6 +6,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 
 use larder_graph::{NodeId, Outcome, Schedule, SkipReason};
 
+use crate::diagnostics::{self, STATE};
 use crate::execute::{self, Exit};
 use crate::plan;
 use crate::record::{Status, TaskRecord};
@@ -78,6 +79,8 @@ impl Run<'_> {
         };
         let mut record = TaskRecord::new(self.id(task), Status::Skipped);
         record.why.push(match reason {
+            // The first task that ends by the interruption stops the others as a failure would.
+            _ if self.session.cancel.is_raised() => "the run was interrupted".to_owned(),
             SkipReason::DependencyFailed { failed, .. } => format!("{} failed", name(failed)),
             SkipReason::Stopped { failed } => format!(
                 "the run stopped after {} failed (`--continue` goes on)",
@@ -115,7 +118,9 @@ impl Run<'_> {
     }
 
     fn live(&self, task: usize, after_failure: bool) -> Outcome {
+        let _about = diagnostics::about(&self.ids[task]);
         let done = life::live(self, task, after_failure);
+        diagnostics::ended(&done.record);
         let outcome = match done.record.status {
             Status::Failed | Status::Skipped => Outcome::Failed,
             Status::Ran | Status::Restored => Outcome::Changed,
@@ -141,6 +146,7 @@ impl Run<'_> {
                 self.ids.iter().any(|known| known == id)
             }) {
                 Ok(()) => {
+                    log::debug!(target: STATE, "{}: {} tasks written", session.paths.state.display(), updates.len());
                     writes += 1;
                     for done in results.values().filter(|done| done.intent) {
                         intent::end(&session.paths.intents, &done.record.task);
@@ -154,7 +160,10 @@ impl Run<'_> {
         }
         if session.tree.scanner().memo().dirty() {
             match session.tree.scanner().memo().save(&session.paths.memo) {
-                Ok(()) => writes += 1,
+                Ok(()) => {
+                    log::debug!(target: STATE, "{}: written", session.paths.memo.display());
+                    writes += 1;
+                }
                 Err(error) => session.warn(format!(
                     "{} cannot be written: {error}; files are hashed again next time",
                     session.paths.memo.display()
