@@ -138,3 +138,26 @@ fn a_task_that_another_process_has_ended_is_not_run_again_while_that_goes_on() {
     assert_eq!(statuses[".#a"], "up-to-date");
     assert_eq!(sandbox.ran(), ["a"]);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_project_whose_folder_is_no_text_is_like_any_other() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let sandbox = Sandbox::new(&[(
+        "larder.toml",
+        "[workspace]\nprojects = [\"packages/*\"]\n[tasks.build]\ncommand = \"mkdir -p out; cat src > out/o\"\ninputs = [\"src\"]\noutputs = [\"out/**\"]\n",
+    )]);
+    let folder = sandbox
+        .path("packages")
+        .join(std::ffi::OsStr::from_bytes(b"\xff[a]"));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("larder.toml"), "[project]\nname = \"odd\"\n").unwrap();
+    std::fs::write(folder.join("src"), "one\n").unwrap();
+    assert_eq!(sandbox.statuses("build", 0)["odd#build"], "ran");
+    assert_eq!(sandbox.statuses("build", 0)["odd#build"], "up-to-date");
+    std::fs::remove_dir_all(folder.join("out")).unwrap();
+    assert_eq!(sandbox.statuses("build", 0)["odd#build"], "restored");
+    assert_eq!(std::fs::read(folder.join("out/o")).unwrap(), b"one\n");
+    std::fs::write(folder.join("src"), "two\n").unwrap();
+    assert_eq!(sandbox.statuses("build", 0)["odd#build"], "ran");
+}

@@ -119,3 +119,15 @@ fn the_cache_lies_where_the_flag_says_and_else_where_the_variable_does() {
     sandbox.larder("build --force");
     assert!(sandbox.cache().exists());
 }
+
+#[test]
+fn dry_speaks_json_when_asked_in_either_way() {
+    let sandbox = Sandbox::simple();
+    for line in ["build --dry=json", "build --dry --json"] {
+        let outcome = sandbox.larder(line);
+        let told: serde_json::Value = serde_json::from_str(&outcome.stdout)
+            .unwrap_or_else(|error| panic!("{error}\n{}", outcome.all()));
+        assert_eq!(told["tasks"][0]["verdict"], "would-run", "{told:#}");
+    }
+    assert_eq!(sandbox.ran(), [""; 0]);
+}

@@ -57,12 +57,26 @@ impl Globs {
     /// # Errors
     /// The first pattern that is empty, absolute, has a `..` component, or an open bracket or brace.
     pub fn new<S: AsRef<str>>(patterns: &[S]) -> Result<Self, GlobError> {
-        let compiled = patterns.iter().enumerate().map(|(index, pattern)| {
-            rule(pattern.as_ref()).map_err(|message| GlobError {
-                index,
-                message: message.into(),
-            })
-        });
+        Self::below(patterns.iter().map(|pattern| (&b""[..], pattern.as_ref())))
+    }
+
+    /// Compiles patterns, each relative to a folder of its own. The folder's name means just itself, whatever bytes it
+    /// is made of; the empty one is the root.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub fn below<'p>(
+        patterns: impl IntoIterator<Item = (&'p [u8], &'p str)>,
+    ) -> Result<Self, GlobError> {
+        let compiled = patterns
+            .into_iter()
+            .enumerate()
+            .map(|(index, (folder, pattern))| {
+                rule(folder, pattern).map_err(|message| GlobError {
+                    index,
+                    message: message.into(),
+                })
+            });
         Ok(Self {
             rules: compiled.collect::<Result<_, _>>()?,
         })
@@ -128,14 +142,21 @@ fn prefix(form: &[Part]) -> Vec<u8> {
     path
 }
 
-fn rule(pattern: &str) -> Result<Rule, &'static str> {
+fn rule(folder: &[u8], pattern: &str) -> Result<Rule, &'static str> {
     let (keep, pattern) = match pattern.strip_prefix('!') {
         Some(rest) => (false, rest),
         None => (true, pattern),
     };
     let mut forms = Vec::new();
+    let names = folder.split(|byte| *byte == b'/');
+    let above: Vec<Part> = names
+        .filter(|name| !name.is_empty())
+        .map(|name| Part::Name(name.to_vec()))
+        .collect();
     for reading in readings(pattern)? {
-        forms.push(form(&reading)?);
+        let mut whole = above.clone();
+        whole.extend(form(&reading)?);
+        forms.push(whole);
     }
     Ok(Rule { keep, forms })
 }
@@ -518,6 +539,19 @@ mod tests {
         assert!(!list.is_match(b"a.md"));
         assert!(list.is_match(b"docs/a.md"));
         assert!(!globs(&["!a"]).is_match(b"b"));
+    }
+
+    #[test]
+    fn a_folder_means_itself_whatever_its_name() {
+        let odd = b"a[b]*/\xff{x}";
+        let globs = Globs::below([(&odd[..], "**"), (odd, "!*.o"), (b"", "c.o")]).unwrap();
+        let inside = |name: &[u8]| [odd, &b"/"[..], name].concat();
+        assert!(globs.is_match(&inside(b"x")));
+        assert!(globs.is_match(&inside(b"d/x.o")));
+        assert!(!globs.is_match(&inside(b"x.o")));
+        assert!(globs.is_match(b"c.o"));
+        assert!(!globs.is_match(b"ab/\xffx/x"));
+        assert_eq!(globs.literal_prefixes(), [odd.to_vec(), b"c.o".to_vec()]);
     }
 
     #[test]

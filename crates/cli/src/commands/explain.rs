@@ -95,7 +95,6 @@ fn look(session: &Session<'_>, plan: &Plan, options: &Options) -> Result<Vec<For
 
 /// `larder run --dry`.
 pub(super) fn dry(
-    _context: &Context<'_>,
     session: &Session<'_>,
     plan: &Plan,
     options: &Options,

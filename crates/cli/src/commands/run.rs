@@ -8,7 +8,7 @@ use larder_archive::{Destination as _, DirectoryDestination, Durability, Name};
 use larder_graph::FailurePolicy;
 use larder_timing::{Clock as _, SystemClock};
 
-use crate::args::{Continue, LogOrder, OutputLogs, RunArgs};
+use crate::args::{Continue, DryFormat, LogOrder, OutputLogs, RunArgs};
 use crate::diagnostics::STATE;
 use crate::execute::{concurrency, exit, mux};
 use crate::plan::Plan;
@@ -50,7 +50,8 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &Session<'_>) -> O
     let plan = Plan::new(workspace, requested, args.only)?;
     let options = options(context, args, force)?;
     if let Some(format) = args.dry {
-        return super::explain::dry(context, session, &plan, &options, format);
+        let format = if args.json { DryFormat::Json } else { format };
+        return super::explain::dry(session, &plan, &options, format);
     }
     let order = match args.log_order {
         LogOrder::Stream => mux::Order::Stream,

@@ -9,7 +9,7 @@ use larder_fingerprint::{Digest, Entry, Globs, Ignore, Row, Scan, Stat};
 use crate::config::{InputItem, Workspace};
 use crate::plan::{closure, known_by_key};
 
-use super::outputs::anchored;
+use super::outputs::compiled;
 use super::tree::{Fault, Tree, lossy};
 
 /// The inputs of one task at one moment.
@@ -111,7 +111,7 @@ pub fn rule_of(dir: &[u8], declared: &[InputItem]) -> Result<Rule, Fault> {
                 let mut positive = glob.clone();
                 positive.negated = false;
                 Item::Glob {
-                    globs: Globs::new(&[anchored(dir, &positive)]).map_err(Fault::glob)?,
+                    globs: compiled(dir, [&positive])?,
                     negated: glob.negated,
                 }
             }
@@ -138,10 +138,7 @@ pub fn rule(workspace: &Workspace, task: usize) -> Result<Rule, Fault> {
     if rule.items.iter().any(|item| matches!(item, Item::Default)) {
         for other in workspace.tasks.iter().filter(|task| task.depfile.is_some()) {
             let other_dir = &workspace.projects[other.project].dir;
-            let texts: Vec<String> = (other.depfile.iter())
-                .map(|glob| anchored(other_dir, glob))
-                .collect();
-            rule.own.push(Globs::new(&texts).map_err(Fault::glob)?);
+            rule.own.push(compiled(other_dir, other.depfile.iter())?);
         }
         for other in known_by_key(workspace, task) {
             let there = &workspace.tasks[other];
@@ -153,11 +150,7 @@ pub fn rule(workspace: &Workspace, task: usize) -> Result<Rule, Fault> {
                     || within(dir, other_dir)
                     || declared.iter().any(|glob| glob.from_root))
             {
-                let texts: Vec<String> = declared
-                    .iter()
-                    .map(|glob| anchored(other_dir, glob))
-                    .collect();
-                let globs = Globs::new(&texts).map_err(Fault::glob)?;
+                let globs = compiled(other_dir, declared)?;
                 rule.own_folders.extend(globs.literal_prefixes());
                 rule.own.push(globs);
             }

@@ -20,30 +20,26 @@ pub struct Outputs {
     prefixes: Vec<Vec<u8>>,
 }
 
-/// A glob relative to the workspace, with its `!`.
-pub fn anchored(dir: &[u8], glob: &Glob) -> String {
-    let mut text = String::new();
-    if glob.negated {
-        text.push('!');
-    }
-    if !glob.from_root && !dir.is_empty() {
-        text.push_str(&escape(&String::from_utf8_lossy(dir)));
-        text.push('/');
-    }
-    text.push_str(glob.glob.trim_start_matches("./"));
-    text
+/// A glob with its `!`, and the folder it is relative to.
+fn anchored<'d>(dir: &'d [u8], glob: &Glob) -> (&'d [u8], String) {
+    let mark = if glob.negated { "!" } else { "" };
+    let dir = if glob.from_root { &b""[..] } else { dir };
+    (dir, format!("{mark}{}", glob.glob.trim_start_matches("./")))
 }
 
-/// A folder's name as a glob that means just that name.
-fn escape(dir: &str) -> String {
-    let mut text = String::with_capacity(dir.len());
-    for letter in dir.chars() {
-        if "*?[]{}!\\".contains(letter) {
-            text.push('\\');
-        }
-        text.push(letter);
-    }
-    text
+/// Compiles globs of a project in `dir`.
+///
+/// # Errors
+/// When one cannot be compiled; the configuration has checked them, so this is a fault to report.
+pub fn compiled<'g>(
+    dir: &[u8],
+    declared: impl IntoIterator<Item = &'g Glob>,
+) -> Result<Globs, Fault> {
+    let texts: Vec<(&[u8], String)> = declared
+        .into_iter()
+        .map(|glob| anchored(dir, glob))
+        .collect();
+    Globs::below(texts.iter().map(|(dir, text)| (*dir, text.as_str()))).map_err(Fault::glob)
 }
 
 impl Outputs {
@@ -52,12 +48,11 @@ impl Outputs {
     /// # Errors
     /// When a glob cannot be compiled; the configuration has checked them, so this is a fault to report.
     pub fn new(dir: &[u8], declared: &[Glob]) -> Result<Outputs, Fault> {
-        let texts: Vec<String> = declared.iter().map(|glob| anchored(dir, glob)).collect();
-        let globs = Globs::new(&texts).map_err(Fault::glob)?;
+        let globs = compiled(dir, declared)?;
         let mut single = Vec::new();
         let mut prefixes = Vec::new();
-        for (text, glob) in texts.iter().zip(declared).filter(|(_, glob)| !glob.negated) {
-            let alone = Globs::new(std::slice::from_ref(text)).map_err(Fault::glob)?;
+        for glob in declared.iter().filter(|glob| !glob.negated) {
+            let alone = compiled(dir, [glob])?;
             prefixes.extend(alone.literal_prefixes());
             single.push((glob.glob.clone(), alone));
         }
