@@ -46,7 +46,7 @@ pub(crate) fn project(plan: &Plan, project: &Project) -> Vec<Text> {
         "version": "1.0.0",
         "private": true,
         "scripts": { "build": COMMAND },
-        "dependencies": names.iter().map(|name| ((*name).to_owned(), json!("*")))
+        "dependencies": names.iter().map(|name| ((*name).to_owned(), json!("workspace:*")))
             .collect::<serde_json::Map<_, _>>(),
         "nx": { "targets": { "build": {
             "executor": "nx:run-commands",
@@ -59,6 +59,7 @@ pub(crate) fn project(plan: &Plan, project: &Project) -> Vec<Text> {
         (at("larder.toml"), larder),
         (at("moon.yml"), moon),
         (at("package.json"), format!("{package:#}\n")),
+        (at("vite.config.ts"), vite(&others)),
     ]
 }
 
@@ -96,7 +97,7 @@ pub(crate) fn root(plan: &Plan) -> Vec<Text> {
         (".moon/workspace.yml", MOON_WORKSPACE.to_owned()),
         (".moon/toolchains.yml", "{}\n".to_owned()),
         (".moon/tasks/all.yml", moon_tasks()),
-        ("vite.config.ts", VITE.to_owned()),
+        ("vite.config.ts", "export default {};\n".to_owned()),
     ];
     texts.map(|(path, text)| (path.to_owned(), text)).into()
 }
@@ -104,8 +105,23 @@ pub(crate) fn root(plan: &Plan) -> Vec<Text> {
 const MOON_WORKSPACE: &str =
     "projects: ['packages/*/*']\nvcs:\n  defaultBranch: main\ntelemetry: false\n";
 
-const VITE: &str =
-    "export default {\n  run: { cache: { scripts: true }, enablePrePostScripts: false },\n};\n";
+/// vite-task takes no task of the name of a script. What it watches by itself leaves out what the
+/// programs of this command read and write, so both are named.
+fn vite(others: &[&Project]) -> String {
+    let mut inputs = vec![json!("src/**")];
+    inputs.extend(PROJECT_FILES.iter().map(|name| json!(name)));
+    inputs.extend(others.iter().map(|other| {
+        json!({ "pattern": format!("{}/dist/index.txt", other.folder), "base": "workspace" })
+    }));
+    let task = json!({
+        "command": COMMAND,
+        "dependsOn": [{ "task": "bundle", "from": "dependencies" }],
+        "input": inputs,
+        "output": ["dist/**"],
+    });
+    let config = json!({ "run": { "tasks": { "bundle": task } } });
+    format!("export default {config:#};\n")
+}
 
 /// The root has one more task. It reads every input of the whole tree and does nothing, so a first
 /// run of it is the digesting of all files.

@@ -51,7 +51,8 @@ pub(crate) const SIZES: &[Size] = &[
 ];
 
 /// Files of a project that are neither under `src` nor left out of its inputs.
-pub(crate) const PROJECT_FILES: &[&str] = &["build.list", "moon.yml", "package.json"];
+pub(crate) const PROJECT_FILES: &[&str] =
+    &["build.list", "moon.yml", "package.json", "vite.config.ts"];
 
 /// The files that each project has under `src` at least: one beside the copied ones, one copied.
 const LEAST_SOURCES: usize = 2;

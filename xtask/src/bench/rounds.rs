@@ -180,7 +180,9 @@ fn tool_round(
     let wanted = digests
         .entry(if scenario == Scenario::Edit { round } else { 0 })
         .or_default();
-    match scenario.judge(&ground.plan, &one.site, kind, &before, wanted) {
+    let log = fs::read(one.site.logs.join("run.log"))?;
+    let ran = kind.ran(&String::from_utf8_lossy(&log));
+    match scenario.judge(&ground.plan, &one.site, kind, &before, ran, wanted) {
         Finding::AsClaimed => {}
         Finding::Expected(words) => note_once(row, words),
         Finding::Wrong(words) if kind == Kind::Larder => {

@@ -39,7 +39,7 @@ impl Site {
 
     /// Writes the tree anew, unless it lies there from the same plan.
     pub(crate) fn prepare(&self, plan: &Plan, git: bool) -> io::Result<()> {
-        let stamp = format!("{} {} 4 {git}\n", plan.size.name, plan.seed);
+        let stamp = format!("{} {} 7 {git}\n", plan.size.name, plan.seed);
         let noted = self.logs.join("written");
         for folder in [&self.home, &self.logs] {
             fs::create_dir_all(folder)?;

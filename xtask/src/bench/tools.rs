@@ -76,7 +76,7 @@ impl Kind {
             }
             Kind::Nx => format!("run-many -t build --parallel={processors} --outputStyle=static"),
             Kind::Moon => format!("run :build --concurrency {processors}"),
-            Kind::ViteTask => format!("run -r --concurrency-limit {processors} build"),
+            Kind::ViteTask => format!("run -r --concurrency-limit {processors} bundle"),
         };
         text.split(' ').map(OsString::from).collect()
     }
@@ -88,7 +88,8 @@ impl Kind {
             Kind::Ninja => &[".ninja_log", ".ninja_deps"],
             Kind::GoTask => &[".task"],
             Kind::Turborepo => &[".turbo"],
-            Kind::Nx => &[".nx"],
+            // Beside the tree lies its home, where it keeps a second copy.
+            Kind::Nx => &[".nx", "../home/.nx"],
             Kind::Moon => &[".moon/cache"],
             Kind::ViteTask => &["node_modules/.vite"],
         }
@@ -110,6 +111,33 @@ impl Kind {
             Kind::Nx => Some("nx"),
             Kind::ViteTask => Some("vite-plus"),
             _ => None,
+        }
+    }
+
+    /// How many tasks it ran and did not take from its cache, as far as it says so at its end.
+    pub(crate) fn ran(self, log: &str) -> Option<usize> {
+        let after = |start: &str| log.lines().find_map(|line| line.trim().strip_prefix(start));
+        match self {
+            Kind::Turborepo => {
+                let (cached, all) = two_numbers(after("Cached:")?)?;
+                all.checked_sub(cached)
+            }
+            Kind::Moon => {
+                let line = after("Tasks:")?;
+                let (all, cached) = two_numbers(line).or_else(|| Some((one_number(line)?, 0)))?;
+                all.checked_sub(cached)
+            }
+            Kind::ViteTask => {
+                let (cached, all) = two_numbers(after("vp run:")?)?;
+                all.checked_sub(cached)
+            }
+            Kind::Nx => {
+                let tasks = log
+                    .lines()
+                    .filter(|line| line.trim().starts_with("> nx run "));
+                Some(tasks.filter(|line| !line.contains('[')).count())
+            }
+            Kind::Larder | Kind::Ninja | Kind::GoTask => None,
         }
     }
 
@@ -156,6 +184,21 @@ pub(crate) fn version(program: &Path) -> Option<String> {
     Some(number(&text).unwrap_or_default())
 }
 
+/// The first number of a text, and the next one.
+fn two_numbers(text: &str) -> Option<(usize, usize)> {
+    let mut numbers = numbers(text);
+    Some((numbers.next()?, numbers.next()?))
+}
+
+fn one_number(text: &str) -> Option<usize> {
+    numbers(text).next()
+}
+
+fn numbers(text: &str) -> impl Iterator<Item = usize> {
+    text.split(|letter: char| !letter.is_ascii_digit())
+        .filter_map(|word| word.parse().ok())
+}
+
 fn number(text: &str) -> Option<String> {
     text.split(|letter: char| letter.is_whitespace() || letter == 'v')
         .map(|word| word.trim_matches(|letter: char| !letter.is_ascii_digit()))
@@ -173,5 +216,22 @@ mod tests {
         assert_eq!(number("Task version: v3.54.0\n").as_deref(), Some("3.54.0"));
         assert_eq!(number("- Local: v24.0.6\n").as_deref(), Some("24.0.6"));
         assert_eq!(number("none"), None);
+    }
+
+    #[test]
+    fn what_a_tool_ran_is_read_from_its_last_words() {
+        let turbo = "\n Tasks:    20 successful, 20 total\nCached:    17 cached, 20 total\n";
+        assert_eq!(Kind::Turborepo.ran(turbo), Some(3));
+        assert_eq!(
+            Kind::Moon.ran("Tasks: 20 completed (17 cached)\n Time: 1s"),
+            Some(3)
+        );
+        assert_eq!(Kind::Moon.ran("Tasks: 20 completed\n"), Some(20));
+        let vite = "vp run: 20/20 cache hit (100%), 497ms saved.";
+        assert_eq!(Kind::ViteTask.ran(vite), Some(0));
+        let nx = "> nx run a:build  [local cache]\n\n> nx run b:build\n> mkdir -p dist\n";
+        assert_eq!(Kind::Nx.ran(nx), Some(1));
+        assert_eq!(Kind::Ninja.ran("[1/1] cd a"), None);
+        assert_eq!(Kind::Turborepo.ran("error"), None);
     }
 }
