@@ -145,7 +145,7 @@ impl Scenario {
         }
     }
 
-    /// Looks at a tree just after a run, and judges. ``ran` is how many tasks the tool says
+    /// Looks at a tree just after a run, and judges. `ran` is how many tasks the tool says
     /// it ran, `digest` what all outputs must be.
     pub(crate) fn judge(
         self,
