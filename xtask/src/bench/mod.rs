@@ -52,9 +52,12 @@ pub(crate) struct BenchArgs {
     /// What the fixture is made from
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Where the trees lie; absent: on tmpfs where there is one, else in the folder for temporary files
+    /// The folder for the trees; absent: tmpfs where there is one, else the folder for temporary files
     #[arg(long)]
     dir: Option<PathBuf>,
+    /// Leave the trees there for the next time
+    #[arg(long)]
+    keep: bool,
     /// The program to measure; absent: a release build, made now
     #[arg(long)]
     larder: Option<PathBuf>,
@@ -64,7 +67,7 @@ pub(crate) struct BenchArgs {
     /// Do not count system calls
     #[arg(long)]
     no_strace: bool,
-    /// Write the trees and stop
+    /// Write the trees, keep them, and stop
     #[arg(long)]
     only_write: bool,
     /// Put the tables into docs/performance.md
@@ -112,7 +115,11 @@ pub(crate) fn run(root: &Path, args: &BenchArgs) -> Result<ExitCode, Box<dyn Err
     };
     let measured = scenarios(args, &ground, &mut competitors, &mut results);
     rounds::leave(&competitors);
+    // After an error they stay, to be looked at.
     measured?;
+    if !args.keep {
+        site::remove(&ground.folder)?;
+    }
     let kept = keep(root, &results)?;
     let text = table::text(&results);
     print!("{text}");
@@ -148,7 +155,7 @@ fn ground(args: &BenchArgs, size: Size, search: &[PathBuf]) -> Ground {
         |name: &str| tools::which(name, search).filter(|path| tools::version(path).is_some());
     Ground {
         plan: Plan::new(size, args.seed),
-        folder: folder.join(size.name),
+        folder: folder.join("larder-bench").join(size.name),
         processors: generate::processors(),
         iterations: args.iterations.into(),
         limit: Duration::from_secs(args.limit),
@@ -223,15 +230,15 @@ fn search_path() -> Vec<PathBuf> {
 
 fn default_folder() -> PathBuf {
     let memory = Path::new("/dev/shm");
-    let base = if memory.is_dir() {
+    if memory.is_dir() {
         memory.to_path_buf()
     } else {
         std::env::temp_dir()
-    };
-    base.join("larder-bench")
+    }
 }
 
 fn machine(ground: &Ground) -> Machine {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     Machine {
         system: format!(
@@ -243,6 +250,7 @@ fn machine(ground: &Ground) -> Machine {
         .replace("  ", " "),
         processors: ground.processors,
         file_system: file_system(&ground.folder),
+        load: load.split(' ').next().unwrap_or("").to_owned(),
     }
 }
 

@@ -40,6 +40,8 @@ pub(crate) struct Machine {
     pub(crate) processors: usize,
     /// The file system of the trees.
     pub(crate) file_system: String,
+    /// Load of the machine before the first run, over a minute; empty where the system does not tell.
+    pub(crate) load: String,
 }
 
 /// One tool in one scenario.

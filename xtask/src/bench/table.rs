@@ -44,11 +44,15 @@ fn head(results: &Results) -> String {
         results.iterations,
         results.started.get(..10).unwrap_or("")
     );
-    let _ = writeln!(
-        text,
+    let machine = &results.machine;
+    let mut place = format!(
         "{}, {} threads, trees on {}",
-        results.machine.system, results.machine.processors, results.machine.file_system
+        machine.system, machine.processors, machine.file_system
     );
+    if !machine.load.is_empty() {
+        let _ = write!(place, ", load {} before", machine.load);
+    }
+    text.push_str(&wrapped(&place, ""));
     text.push_str(&wrapped(&versions.join(", "), ""));
     let _ = writeln!(text, "after the edit {} tasks run", results.edit_runs);
     text

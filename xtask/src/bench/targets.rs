@@ -152,6 +152,7 @@ mod tests {
                 system: String::new(),
                 processors: 2,
                 file_system: String::new(),
+                load: String::new(),
             },
             versions: Vec::new(),
             rows: vec![
