@@ -35,6 +35,8 @@ use scenario::Scenario;
 use tools::{Kind, PEERS, Tool};
 
 /// Arguments of `cargo xtask bench`.
+// Flags are what they are: each bool is one switch of the command line.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, clap::Args)]
 pub(crate) struct BenchArgs {
     /// The tree: small, medium or large
