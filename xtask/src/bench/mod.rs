@@ -121,6 +121,10 @@ pub(crate) fn run(root: &Path, args: &BenchArgs) -> Result<ExitCode, Box<dyn Err
     measured?;
     if !args.keep {
         site::remove(&ground.folder)?;
+        // It stays while another fixture lies in it.
+        if let Some(above) = ground.folder.parent() {
+            let _ = fs::remove_dir(above);
+        }
     }
     let kept = keep(root, &results)?;
     let text = table::text(&results);
