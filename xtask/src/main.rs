@@ -1,9 +1,10 @@
-//! Tasks of this repository: `cargo xtask tidy`, `docs` and `ci`.
+//! Tasks of this repository: `cargo xtask tidy`, `docs`, `ci` and `bench`.
 //! It knows the repository's layout, and nothing of what the crates do.
 // A task runner talks to whoever started it.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod bench;
 mod docs;
 #[cfg(test)]
 mod own_build;
@@ -24,6 +25,17 @@ enum Xtask {
     Docs,
     /// Run the whole gate, .ci/run
     Ci,
+    /// Measure Larder, and peers beside it, on trees made for that
+    Bench(bench::BenchArgs),
+    /// Start one command and tell what it cost
+    #[command(hide = true)]
+    BenchMeasure(bench::measure::HelperArgs),
+    /// Run Larder's library and count its allocations
+    #[command(hide = true)]
+    BenchCounted(bench::counting::CountArgs),
+    /// Print BLAKE3 digests of files
+    #[command(hide = true)]
+    BenchB3sum(bench::references::StandInArgs),
 }
 
 fn main() -> ExitCode {
@@ -37,6 +49,13 @@ fn main() -> ExitCode {
 }
 
 fn run(task: &Xtask) -> Result<ExitCode, Box<dyn Error>> {
+    // The helpers of `bench` run in other folders and need none of the repository.
+    match task {
+        Xtask::BenchMeasure(args) => return bench::measure::helper(args),
+        Xtask::BenchCounted(args) => return bench::counting::counted_larder(args),
+        Xtask::BenchB3sum(args) => return bench::references::stand_in(args),
+        _ => {}
+    }
     let root = repository()?;
     match task {
         Xtask::Tidy => tidy(&root),
@@ -55,6 +74,10 @@ fn run(task: &Xtask) -> Result<ExitCode, Box<dyn Error>> {
             } else {
                 ExitCode::FAILURE
             })
+        }
+        Xtask::Bench(args) => bench::run(&root, args),
+        Xtask::BenchMeasure(_) | Xtask::BenchCounted(_) | Xtask::BenchB3sum(_) => {
+            Err("is handled above".into())
         }
     }
 }
