@@ -1,26 +1,6 @@
 //! Faults of the cache and of timing cost work, never a wrong result.
 
-use std::path::PathBuf;
-
-use crate::sandbox::Sandbox;
-
-fn files(dir: PathBuf) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut stack = vec![dir];
-    while let Some(path) = stack.pop() {
-        if path.is_dir() {
-            stack.extend(
-                std::fs::read_dir(path)
-                    .unwrap()
-                    .map(|entry| entry.unwrap().path()),
-            );
-        } else {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
-}
+use crate::sandbox::{Sandbox, files};
 
 #[test]
 fn a_corrupt_cache_is_a_miss() {
@@ -28,7 +8,7 @@ fn a_corrupt_cache_is_a_miss() {
         let sandbox = Sandbox::simple();
         sandbox.larder("build");
         sandbox.remove("out");
-        for file in files(sandbox.cache()) {
+        for file in files(&sandbox.cache()) {
             let bytes = std::fs::read(&file).unwrap();
             std::fs::write(&file, &bytes[..bytes.len().min(keep)]).unwrap();
         }
@@ -41,7 +21,7 @@ fn a_corrupt_cache_is_a_miss() {
 fn corrupt_state_never_skips_wrongly() {
     let sandbox = Sandbox::simple();
     sandbox.larder("build");
-    for file in files(sandbox.path(".larder")) {
+    for file in files(&sandbox.path(".larder")) {
         std::fs::write(file, b"garbage").unwrap();
     }
     sandbox.write("src.txt", "two\n");
@@ -133,7 +113,7 @@ fn a_cache_over_its_bound_is_trimmed_once_a_day_after_a_store() {
     sandbox.larder("build");
     std::fs::remove_file(sandbox.cache().join("last-prune")).unwrap();
     // As if an hour had gone by: what was used a moment ago is left alone.
-    for file in files(sandbox.cache()) {
+    for file in files(&sandbox.cache()) {
         let hour = std::time::SystemTime::now() - std::time::Duration::from_hours(1);
         std::fs::File::open(file)
             .unwrap()

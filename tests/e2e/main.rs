@@ -5,14 +5,20 @@
 
 mod sandbox;
 
+mod bad_config;
+mod bad_files;
+mod clock;
 mod config_errors;
+mod damage;
 mod early_cutoff;
 mod explain;
 mod faults;
 mod hostile;
 mod init;
 mod ownership;
+mod places;
 mod processes;
 mod request;
 mod restore;
+mod rights;
 mod skip;
