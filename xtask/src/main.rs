@@ -1,10 +1,12 @@
-//! Tasks of this repository: `cargo xtask tidy`, `docs` and `ci`.
+//! Tasks of this repository: `cargo xtask tidy`, `docs`, `ci` and `faults`.
 //! It knows the repository's layout, and nothing of what the crates do.
 // A task runner talks to whoever started it.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod docs;
+#[cfg(target_os = "linux")]
+mod faults;
 #[cfg(test)]
 mod own_build;
 mod tidy;
@@ -24,6 +26,9 @@ enum Xtask {
     Docs,
     /// Run the whole gate, .ci/run
     Ci,
+    /// Kill larder at every change it makes to a disk, and fail its calls one by one (needs strace)
+    #[cfg(target_os = "linux")]
+    Faults(faults::Args),
 }
 
 fn main() -> ExitCode {
@@ -45,6 +50,12 @@ fn run(task: &Xtask) -> Result<ExitCode, Box<dyn Error>> {
             println!("wrote {}", docs::PATH);
             Ok(ExitCode::SUCCESS)
         }
+        #[cfg(target_os = "linux")]
+        Xtask::Faults(args) => Ok(if faults::run(&root, args)? {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }),
         Xtask::Ci => {
             let status = Command::new("bash")
                 .arg(".ci/run")
