@@ -240,3 +240,71 @@ fn clean_removes_what_is_owned_and_rescues_what_was_edited() {
     assert!(sandbox.at("out").exists(), "not declared itself");
     assert!(!sandbox.at("out/sub").exists());
 }
+
+/// A folder on another file system than the temporary one, where this machine has any.
+fn elsewhere(here: &std::path::Path) -> Option<tempfile::TempDir> {
+    let device = |path: &std::path::Path| fs::metadata(path).ok().map(|meta| meta.dev());
+    let found = ["/dev/shm", "/run", "/var/tmp", "/tmp"]
+        .into_iter()
+        .map(std::path::Path::new)
+        .filter(|path| device(path).is_some() && device(path) != device(here))
+        .find_map(|path| tempfile::tempdir_in(path).ok());
+    if found.is_none() {
+        use std::io::Write as _;
+        // Print macros would be swallowed by the harness.
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: rescues to another file system: there is none that can be written"
+        );
+    }
+    found
+}
+
+#[test]
+fn a_rescue_to_another_file_system_keeps_content_mode_and_links() {
+    let (sandbox, entry) = stored();
+    let Some(other) = elsewhere(&sandbox.root()) else {
+        return;
+    };
+    sandbox.write("out/a", "the user's");
+    sandbox.chmod("out/a", 0o640);
+    symlink("to/nowhere", sandbox.at("out/b")).unwrap();
+    let (owned, rescue) = (Owned::new(), other.path().join("rescued"));
+    let options = RestoreOptions::new(&|_| true, &owned, &rescue);
+    let restored = restore(&sandbox.root(), &entry, &sandbox.store, &options).unwrap();
+    assert_eq!(restored.rescued.len(), 2);
+    assert_eq!(
+        (sandbox.read("out/a"), sandbox.read("out/b")),
+        ("new a".into(), "new b".into())
+    );
+    let place = rescue.join("out/a");
+    assert_eq!(fs::read_to_string(&place).unwrap(), "the user's");
+    assert_eq!(fs::metadata(place).unwrap().mode() & 0o777, 0o640);
+    let link = fs::read_link(rescue.join("out/b")).unwrap();
+    assert_eq!(link.to_str(), Some("to/nowhere"));
+}
+
+#[test]
+fn a_folder_that_cannot_be_moved_to_another_file_system_stays_and_nothing_is_written() {
+    let (sandbox, entry) = stored();
+    let Some(other) = elsewhere(&sandbox.root()) else {
+        return;
+    };
+    sandbox.write("out/a/mine", "the user's");
+    let (owned, rescue) = (Owned::new(), other.path().join("rescued"));
+    let options = RestoreOptions::new(&|_| true, &owned, &rescue);
+    let refused = restore(&sandbox.root(), &entry, &sandbox.store, &options);
+    assert!(matches!(refused, Err(Error::Partial { .. })), "{refused:?}");
+    assert_eq!(sandbox.read("out/a/mine"), "the user's");
+    assert!(!sandbox.at("out/b").exists());
+}
+
+#[test]
+fn a_rescue_that_fails_leaves_the_file_where_it_is() {
+    let (sandbox, entry) = stored();
+    sandbox.write("out/a", "the user's");
+    // A file where the folder of rescued files should be.
+    fs::write(sandbox.rescue(), "").unwrap();
+    assert!(sandbox.restore(&entry, &Owned::new()).is_err());
+    assert_eq!(sandbox.read("out/a"), "the user's");
+}
