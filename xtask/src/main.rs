@@ -1,4 +1,4 @@
-//! Tasks of this repository: `cargo xtask tidy`, `docs`, `ci` and `faults`.
+//! Tasks of this repository: `cargo xtask tidy`, `docs`, `ci`, `faults` and `mutate`.
 //! It knows the repository's layout, and nothing of what the crates do.
 // A task runner talks to whoever started it.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
@@ -7,6 +7,7 @@
 mod docs;
 #[cfg(target_os = "linux")]
 mod faults;
+mod mutate;
 #[cfg(test)]
 mod own_build;
 mod tidy;
@@ -29,6 +30,8 @@ enum Xtask {
     /// Kill larder at every change it makes to a disk, and fail its calls one by one (needs strace)
     #[cfg(target_os = "linux")]
     Faults(faults::Args),
+    /// Remove and reverse each guard, and want a test to fail each time (needs cargo-mutants)
+    Mutate(mutate::Args),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +55,11 @@ fn run(task: &Xtask) -> Result<ExitCode, Box<dyn Error>> {
         }
         #[cfg(target_os = "linux")]
         Xtask::Faults(args) => Ok(if faults::run(&root, args)? {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }),
+        Xtask::Mutate(args) => Ok(if mutate::run(&root, args)? {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE
