@@ -91,6 +91,31 @@ fn a_killed_run_leaves_nothing_that_is_believed() {
 }
 
 #[test]
+fn after_a_killed_run_its_own_files_go_and_the_users_stay() {
+    let sandbox = Sandbox::new(&[
+        (
+            "larder.toml",
+            "[tasks.build]\ncommand = \"mkdir -p out; if [ -e ../kill ]; then echo half > out/half; kill -9 $PPID; fi; cat src.txt > out/result.txt\"\ninputs = [\"src.txt\"]\noutputs = [\"out/**\"]\n",
+        ),
+        ("src.txt", "one\n"),
+        ("out/mine.txt", "mine"),
+    ]);
+    std::fs::write(sandbox.base().join("kill"), "").unwrap();
+    for _ in 0..2 {
+        // A second killed run inherits what the first one left.
+        assert_eq!(sandbox.larder("build").code, -1);
+        assert!(sandbox.exists("out/half"));
+    }
+    std::fs::remove_file(sandbox.base().join("kill")).unwrap();
+    let outcome = sandbox.larder("build");
+    assert_eq!(outcome.code, 0, "{}", outcome.all());
+    assert_eq!(sandbox.read("out/mine.txt"), "mine");
+    assert_eq!(sandbox.read("out/result.txt"), "one\n");
+    assert!(!sandbox.exists("out/half"), "{}", outcome.all());
+    assert!(outcome.stderr.contains("out/mine.txt"), "{}", outcome.all());
+}
+
+#[test]
 fn a_task_may_not_wait_for_its_own_ancestor() {
     let sandbox = Sandbox::new(&[(
         "larder.toml",

@@ -125,6 +125,68 @@ fn state_that_may_not_be_written_is_a_clear_error_or_a_warning_and_loses_nothing
     assert_eq!(result(&sandbox), noise(2000));
 }
 
+/// A workspace whose cached result cannot be restored whole: the second of two outputs lies in a folder that may not
+/// be written, and the first is somebody else's file. Owned by the one who runs.
+fn restorable_by_half() -> Sandbox {
+    let sandbox = Sandbox::new(&[(
+        "larder.toml",
+        "[tasks.build]\ncommand = \"echo ran >> ../ran.log; mkdir -p out zz; [ -e out/a ] || echo a > out/a; chmod u+w zz; echo b > zz/b\"\ninputs = []\noutputs = [\"out/a\", \"zz/b\"]\n",
+    )]);
+    sandbox.larder("build");
+    sandbox.ran();
+    for path in ["out", "zz/b", ".larder"] {
+        sandbox.remove(path);
+    }
+    rights::give_away(sandbox.base());
+    rights::set_mode(&sandbox.path("zz"), 0o555);
+    sandbox
+}
+
+#[test]
+fn a_restore_that_stops_half_way_names_what_it_moved_aside() {
+    let sandbox = restorable_by_half();
+    sandbox.write("out/a", "mine");
+    rights::give_away(&sandbox.path("out"));
+    let outcome = rights::larder_without_rights(&sandbox, "build");
+    assert_eq!(outcome.code, 0, "{}", outcome.all());
+    assert_eq!(sandbox.ran(), ["ran"]);
+    assert!(
+        outcome.stderr.contains("stopped half-way"),
+        "{}",
+        outcome.all()
+    );
+    assert!(
+        outcome.stderr.contains("out/a was rescued to")
+            && outcome.stderr.contains(".larder/rescued/out/a"),
+        "{}",
+        outcome.all()
+    );
+    assert_eq!(sandbox.read(".larder/rescued/out/a"), "mine");
+    assert_eq!(sandbox.read("out/a"), "a\n");
+    assert_eq!(sandbox.read("zz/b"), "b\n");
+}
+
+#[test]
+#[ignore = "what a restore wrote before it failed is nobody's afterwards, so the result of the run that follows is not stored"]
+fn what_a_failed_restore_wrote_is_the_tasks_own() {
+    let sandbox = restorable_by_half();
+    let outcome = rights::larder_without_rights(&sandbox, "build");
+    assert_eq!(outcome.code, 0, "{}", outcome.all());
+    assert!(
+        outcome.stderr.contains("stopped half-way"),
+        "{}",
+        outcome.all()
+    );
+    assert!(
+        !outcome.stderr.contains("was not written by it"),
+        "{}",
+        outcome.all()
+    );
+    let again = rights::larder_without_rights(&sandbox, "build --json");
+    assert!(again.stdout.contains("\"up-to-date\""), "{}", again.all());
+    assert_eq!(sandbox.ran(), ["ran"]);
+}
+
 #[test]
 fn a_full_disk_under_the_cache_costs_only_the_storing() {
     let sandbox = bulky(3 << 20);
