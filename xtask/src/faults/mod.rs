@@ -71,7 +71,7 @@ const ERRORS: &[(&str, &str, bool)] = &[
 const KNOWN: &[(&str, &str)] = &[(
     "after the next run: what the user wrote to",
     "a run killed between its intent record and the rescue lets the next one take an edited output for its own: \
-     `an_output_the_user_edited_outlives_a_run_that_was_killed_before_it_could_rescue_it`",
+     `an_output_the_user_edited_outlives_a_run_that_ended_before_it_could_rescue_it`",
 )];
 
 /// One fault.
