@@ -50,7 +50,11 @@ fn an_input_edited_during_the_run_is_not_stored() {
     ]);
     let outcome = sandbox.larder("build");
     assert_eq!(outcome.code, 0, "{}", outcome.all());
-    assert!(outcome.stderr.contains("src.txt"), "{}", outcome.all());
+    assert!(
+        outcome.stderr.contains("its input src.txt") && outcome.stderr.contains("while it ran"),
+        "{}",
+        outcome.all()
+    );
     sandbox.write("src.txt", "one\n");
     assert_eq!(sandbox.statuses("build", 0)[".#build"], "ran");
 }
