@@ -18,6 +18,7 @@ mod init;
 mod ownership;
 mod places;
 mod processes;
+mod reboot;
 mod request;
 mod restore;
 mod rights;

@@ -1,10 +1,8 @@
 //! A cache or workspace that may not be written, or whose disk is full.
 //! Knows nothing of damage to what is stored; that is in `damage.rs`.
 
-use std::process::{Command, Stdio};
-
 use crate::rights;
-use crate::sandbox::{Outcome, Sandbox, files};
+use crate::sandbox::{Sandbox, files};
 
 /// A task whose output is as large as its input and cannot be compressed.
 fn bulky(bytes: usize) -> Sandbox {
@@ -25,44 +23,6 @@ fn noise(bytes: usize) -> Vec<u8> {
 
 fn result(sandbox: &Sandbox) -> Vec<u8> {
     std::fs::read(sandbox.path("out/result")).unwrap()
-}
-
-/// Runs a script that may mount, in a mount namespace of its own. `None`, said on the terminal, where that is not permitted.
-fn mounting(test: &str, sandbox: &Sandbox, script: &str) -> Option<Outcome> {
-    let unshare = |script: &str| {
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "--map-root-user", "sh", "-ec", script]);
-        command
-    };
-    let probe = unshare("mount -t tmpfs none /mnt")
-        .stderr(Stdio::piped())
-        .output();
-    let reason = match probe {
-        Err(error) => format!("unshare: {error}"),
-        Ok(output) if !output.status.success() => {
-            String::from_utf8_lossy(&output.stderr).trim().to_owned()
-        }
-        Ok(_) => {
-            let mut command = unshare(script);
-            let larder = sandbox.command();
-            command
-                .env_clear()
-                .envs(
-                    larder
-                        .get_envs()
-                        .filter_map(|(name, value)| Some((name, value?))),
-                )
-                .env("LARDER", larder.get_program())
-                .env("BASE", sandbox.base())
-                .current_dir(sandbox.root());
-            return Some(sandbox.run(&mut command));
-        }
-    };
-    rights::skipped(
-        test,
-        &format!("a small disk cannot be mounted here ({reason})"),
-    );
-    None
 }
 
 #[test]
@@ -87,6 +47,10 @@ fn a_cache_that_may_only_be_read_costs_work_and_is_left_alone() {
     assert_eq!(files(&sandbox.cache()), before);
     let again = rights::larder_without_rights(&sandbox, "build --json");
     assert!(again.stdout.contains("\"up-to-date\""), "{}", again.all());
+    sandbox.remove("out");
+    let counted = rights::larder_without_rights(&sandbox, "build --json");
+    let record: serde_json::Value = serde_json::from_str(&counted.stdout).unwrap();
+    assert_eq!(record["counters"]["cache_faults"], 1, "{}", counted.all());
     lock(&sandbox.cache(), 0o755, 0o644);
 }
 
@@ -196,7 +160,7 @@ fn a_full_disk_under_the_cache_costs_only_the_storing() {
         \"$LARDER\" build
         find \"$LARDER_CACHE_DIR\" -type f > \"$BASE/left\"
         \"$LARDER\" cache verify";
-    let Some(outcome) = mounting("a full disk under the cache", &sandbox, script) else {
+    let Some(outcome) = rights::mounting("a full disk under the cache", &sandbox, script) else {
         return;
     };
     assert_eq!(outcome.code, 0, "{}", outcome.all());
@@ -244,7 +208,8 @@ fn a_full_disk_under_the_workspace_fails_the_task_and_loses_nothing() {
         rm -f out/mine
         \"$LARDER\" build
         cmp out/result src.bin && echo right";
-    let Some(outcome) = mounting("a full disk under the workspace", &sandbox, script) else {
+    let Some(outcome) = rights::mounting("a full disk under the workspace", &sandbox, script)
+    else {
         return;
     };
     assert_eq!(outcome.code, 0, "{}", outcome.all());

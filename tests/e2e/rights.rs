@@ -1,4 +1,4 @@
-//! Runs `larder` as somebody who may not do everything: root reads and writes what nobody else may.
+//! Runs `larder` as somebody who may not do everything, or among mounts of its own: root reads and writes what nobody else may.
 //! Knows nothing of the behaviours under test.
 
 use std::fs::Permissions;
@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use crate::sandbox::{Outcome, Sandbox};
 
@@ -46,4 +47,39 @@ pub(crate) fn larder_without_rights(sandbox: &Sandbox, line: &str) -> Outcome {
         command.uid(NOBODY).gid(NOBODY);
     }
     sandbox.run(&mut command)
+}
+
+/// Runs a script that may mount, in a mount namespace of its own. `None`, said on the terminal, where that is not permitted.
+pub(crate) fn mounting(test: &str, sandbox: &Sandbox, script: &str) -> Option<Outcome> {
+    let unshare = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--map-root-user", "sh", "-ec", script]);
+        command
+    };
+    let probe = unshare("mount -t tmpfs none /mnt")
+        .stderr(Stdio::piped())
+        .output();
+    let reason = match probe {
+        Err(error) => format!("unshare: {error}"),
+        Ok(output) if !output.status.success() => {
+            String::from_utf8_lossy(&output.stderr).trim().to_owned()
+        }
+        Ok(_) => {
+            let mut command = unshare(script);
+            let larder = sandbox.command();
+            command
+                .env_clear()
+                .envs(
+                    larder
+                        .get_envs()
+                        .filter_map(|(name, value)| Some((name, value?))),
+                )
+                .env("LARDER", larder.get_program())
+                .env("BASE", sandbox.base())
+                .current_dir(sandbox.root());
+            return Some(sandbox.run(&mut command));
+        }
+    };
+    skipped(test, &format!("nothing may be mounted here ({reason})"));
+    None
 }
