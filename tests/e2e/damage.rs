@@ -180,6 +180,14 @@ fn forms_of_a_newer_version_are_absent_and_the_run_goes_on() {
         assert_eq!(sandbox.ran().len(), 1, "that task alone runs");
         right(&sandbox, "one\n", "a newer entry");
     }
+    // A state that is right in all but its version is not believed.
+    let sandbox = workspace();
+    sandbox.larder("build");
+    let path = sandbox.path(".larder/state");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[7] += 1;
+    std::fs::write(&path, bytes).unwrap();
+    assert_eq!(sandbox.statuses("build", 0)[".#build"], "restored");
     // A newer layout lies in a folder of its own and stays as it is.
     let sandbox = workspace();
     let newer = sandbox.cache().join("v2/entries/ab");

@@ -82,3 +82,34 @@ fn digest_of(
     }
     Ok((crate::Digest(*hasher.finalize().as_bytes()), total))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_of_all_bytes_an_interrupted_read_goes_on_and_another_error_ends_it() {
+        let steps = |last: io::ErrorKind| {
+            let mut steps = vec![
+                Err(last),
+                Ok(&b"def"[..]),
+                Err(io::ErrorKind::Interrupted),
+                Ok(b"abc"),
+            ];
+            move |buffer: &mut [u8]| match steps.pop() {
+                Some(Ok(bytes)) => {
+                    buffer[..bytes.len()].copy_from_slice(bytes);
+                    Ok(bytes.len())
+                }
+                Some(Err(io::ErrorKind::UnexpectedEof)) | None => Ok(0),
+                Some(Err(kind)) => Err(kind.into()),
+            }
+        };
+        let mut buffer = [0; 8];
+        let (digest, bytes) = digest_of(steps(io::ErrorKind::UnexpectedEof), &mut buffer).unwrap();
+        assert_eq!(digest.0, *blake3::hash(b"abcdef").as_bytes());
+        assert_eq!(bytes, 6);
+        let failed = digest_of(steps(io::ErrorKind::PermissionDenied), &mut buffer).unwrap_err();
+        assert_eq!(failed.kind(), io::ErrorKind::PermissionDenied);
+    }
+}
