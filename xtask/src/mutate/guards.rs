@@ -155,6 +155,10 @@ pub(super) const EXCLUDED: &[(&str, &str)] = &[
         "it is the quick way to what `digest` finds by its path",
     ),
     (
+        "replace != with == in Scanner::remembered",
+        "it decides whether the quick way is tried",
+    ),
+    (
         "replace > with [=<>]+ in .*unkeepable",
         "it decides whether a message says how many more paths there are",
     ),
