@@ -308,3 +308,84 @@ fn a_rescue_that_fails_leaves_the_file_where_it_is() {
     assert!(sandbox.restore(&entry, &Owned::new()).is_err());
     assert_eq!(sandbox.read("out/a"), "the user's");
 }
+
+#[test]
+fn a_folder_in_the_way_goes_only_as_far_as_it_is_the_tasks_own() {
+    let (sandbox, entry) = stored();
+    sandbox.write("out/a/deep/own", "own");
+    let restored = sandbox
+        .restore(&entry, &owns("out/a/deep/own", "own"))
+        .unwrap();
+    assert!(restored.rescued.is_empty(), "{restored:?}");
+    assert_eq!(restored.deleted, [b"out/a/deep/own".to_vec()]);
+    assert_eq!(sandbox.read("out/a"), "new a");
+
+    fs::remove_file(sandbox.at("out/a")).unwrap();
+    sandbox.write("out/a/deep/own", "edited");
+    let restored = sandbox
+        .restore(&entry, &owns("out/a/deep/own", "own"))
+        .unwrap();
+    assert_eq!(restored.rescued.len(), 1);
+    let place = sandbox.rescue().join("out/a/deep/own");
+    assert_eq!(fs::read_to_string(place).unwrap(), "edited");
+    assert_eq!(sandbox.read("out/a"), "new a");
+}
+
+#[test]
+fn an_owned_link_in_a_files_place_is_removed_and_not_rescued() {
+    let (sandbox, entry) = stored();
+    fs::create_dir(sandbox.at("out")).unwrap();
+    symlink("old/target", sandbox.at("out/a")).unwrap();
+    let restored = sandbox
+        .restore(&entry, &owns("out/a", "old/target"))
+        .unwrap();
+    assert!(restored.rescued.is_empty(), "{restored:?}");
+    assert_eq!(sandbox.read("out/a"), "new a");
+}
+
+#[test]
+fn an_owned_stray_outside_of_the_declared_outputs_stays() {
+    let (sandbox, entry) = stored();
+    sandbox.write("out/stray", "own");
+    sandbox.write("other/stray", "own");
+    let mut owned = owns("out/stray", "own");
+    owned.extend(owns("other/stray", "own"));
+    let rescue = sandbox.rescue();
+    let options = RestoreOptions::new(&|path| path.starts_with(b"out/"), &owned, &rescue);
+    let restored = restore(&sandbox.root(), &entry, &sandbox.store, &options).unwrap();
+    assert_eq!(restored.deleted, [b"out/stray".to_vec()]);
+    assert_eq!(sandbox.read("other/stray"), "own");
+}
+
+#[test]
+fn libraries_are_replaced_and_other_files_written_in_place_by_their_names() {
+    let names = [
+        "libx.so",
+        "libx.so.1.2",
+        "addon.node",
+        "x.dylib",
+        "some-text.txt",
+        "also.so-called",
+    ];
+    let sandbox = Sandbox::new();
+    for name in names {
+        sandbox.write(name, "new");
+    }
+    let entry = sandbox.entry(&{
+        let mut sorted = names;
+        sorted.sort_unstable();
+        sorted
+    });
+    for name in names {
+        sandbox.write(name, "old");
+    }
+    let inode = |name: &str| fs::metadata(sandbox.at(name)).unwrap().ino();
+    let before: Vec<u64> = names.iter().map(|name| inode(name)).collect();
+    let owned = names.iter().flat_map(|name| owns(name, "old")).collect();
+    sandbox.restore(&entry, &owned).unwrap();
+    for (name, before) in names.iter().zip(before) {
+        assert_eq!(sandbox.read(name), "new");
+        let library = !name.ends_with(".txt") && !name.ends_with("called");
+        assert_eq!(inode(name) != before, library, "{name}");
+    }
+}
