@@ -120,6 +120,26 @@ fn after_a_killed_run_its_own_files_go_and_the_users_stay() {
 }
 
 #[test]
+fn a_killed_run_is_noticed_though_every_known_output_is_in_place() {
+    let sandbox = Sandbox::new(&[
+        (
+            "larder.toml",
+            "[tasks.build]\ncommand = \"mkdir -p out; if [ -e ../kill ]; then echo half > out/half; kill -9 $PPID; fi; cat src.txt > out/result.txt\"\ninputs = [\"src.txt\"]\noutputs = [\"out/**\"]\nclean = false\n",
+        ),
+        ("src.txt", "one\n"),
+    ]);
+    sandbox.larder("build");
+    std::fs::write(sandbox.base().join("kill"), "").unwrap();
+    sandbox.write("src.txt", "two\n");
+    assert_eq!(sandbox.larder("build").code, -1);
+    std::fs::remove_file(sandbox.base().join("kill")).unwrap();
+    sandbox.write("src.txt", "one\n");
+    assert_eq!(sandbox.statuses("build", 0)[".#build"], "restored");
+    assert_eq!(sandbox.read("out/result.txt"), "one\n");
+    assert!(!sandbox.exists("out/half"), "the killed run's file is gone");
+}
+
+#[test]
 fn a_task_may_not_wait_for_its_own_ancestor() {
     let sandbox = Sandbox::new(&[(
         "larder.toml",
