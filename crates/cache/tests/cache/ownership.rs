@@ -389,3 +389,42 @@ fn libraries_are_replaced_and_other_files_written_in_place_by_their_names() {
         assert_eq!(inode(name) != before, library, "{name}");
     }
 }
+
+#[test]
+fn a_link_with_another_text_is_mended_and_the_old_one_rescued() {
+    let sandbox = Sandbox::new();
+    symlink("right", sandbox.at("link")).unwrap();
+    let entry = sandbox.entry(&["link"]);
+    fs::remove_file(sandbox.at("link")).unwrap();
+    symlink("wrong", sandbox.at("link")).unwrap();
+    let restored = sandbox.restore(&entry, &Owned::new()).unwrap();
+    let text = |path| fs::read_link(path).unwrap().to_str().unwrap().to_owned();
+    assert_eq!(text(sandbox.at("link")), "right");
+    assert_eq!(restored.rescued.len(), 1);
+    assert_eq!(text(sandbox.rescue().join("link")), "wrong");
+    // A file that holds the very text of the link is no link.
+    let mut owned = Owned::new();
+    owned.insert(b"link".to_vec(), [0; 32]);
+    fs::remove_file(sandbox.at("link")).unwrap();
+    sandbox.write("link", "right");
+    sandbox.restore(&entry, &owned).unwrap();
+    assert_eq!(text(sandbox.at("link")), "right");
+}
+
+#[test]
+fn a_clean_leaves_a_folder_that_took_the_place_of_a_file() {
+    let sandbox = Sandbox::new();
+    sandbox.write("out/a/mine", "the user's");
+    let (owned, rescue) = (owns("out/a", "own"), sandbox.rescue());
+    let cleaned = clean(
+        &sandbox.root(),
+        &Clean {
+            owned: &owned,
+            allowed: &|_| true,
+            rescue: &rescue,
+        },
+    )
+    .unwrap();
+    assert_eq!(cleaned, Cleaned::default());
+    assert_eq!(sandbox.read("out/a/mine"), "the user's");
+}
