@@ -167,6 +167,10 @@ pub(super) const EXCLUDED: &[(&str, &str)] = &[
         "root may open what others may not; a file that cannot be opened is replaced or reported",
     ),
     (
+        "state/mod.rs:.*replace > with >= in read",
+        "it spares an allocation; a head as long as its file cannot be read either",
+    ),
+    (
         "replace Memo::digest_at .* with None",
         "it is the quick way to what `digest` finds by its path",
     ),
