@@ -1,26 +1,6 @@
 //! Faults of the cache and of timing cost work, never a wrong result.
 
-use std::path::PathBuf;
-
-use crate::sandbox::Sandbox;
-
-fn files(dir: PathBuf) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut stack = vec![dir];
-    while let Some(path) = stack.pop() {
-        if path.is_dir() {
-            stack.extend(
-                std::fs::read_dir(path)
-                    .unwrap()
-                    .map(|entry| entry.unwrap().path()),
-            );
-        } else {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
-}
+use crate::sandbox::{Sandbox, files};
 
 #[test]
 fn a_corrupt_cache_is_a_miss() {
@@ -28,7 +8,7 @@ fn a_corrupt_cache_is_a_miss() {
         let sandbox = Sandbox::simple();
         sandbox.larder("build");
         sandbox.remove("out");
-        for file in files(sandbox.cache()) {
+        for file in files(&sandbox.cache()) {
             let bytes = std::fs::read(&file).unwrap();
             std::fs::write(&file, &bytes[..bytes.len().min(keep)]).unwrap();
         }
@@ -41,7 +21,7 @@ fn a_corrupt_cache_is_a_miss() {
 fn corrupt_state_never_skips_wrongly() {
     let sandbox = Sandbox::simple();
     sandbox.larder("build");
-    for file in files(sandbox.path(".larder")) {
+    for file in files(&sandbox.path(".larder")) {
         std::fs::write(file, b"garbage").unwrap();
     }
     sandbox.write("src.txt", "two\n");
@@ -70,7 +50,11 @@ fn an_input_edited_during_the_run_is_not_stored() {
     ]);
     let outcome = sandbox.larder("build");
     assert_eq!(outcome.code, 0, "{}", outcome.all());
-    assert!(outcome.stderr.contains("src.txt"), "{}", outcome.all());
+    assert!(
+        outcome.stderr.contains("its input src.txt") && outcome.stderr.contains("while it ran"),
+        "{}",
+        outcome.all()
+    );
     sandbox.write("src.txt", "one\n");
     assert_eq!(sandbox.statuses("build", 0)[".#build"], "ran");
 }
@@ -111,6 +95,51 @@ fn a_killed_run_leaves_nothing_that_is_believed() {
 }
 
 #[test]
+fn after_a_killed_run_its_own_files_go_and_the_users_stay() {
+    let sandbox = Sandbox::new(&[
+        (
+            "larder.toml",
+            "[tasks.build]\ncommand = \"mkdir -p out; if [ -e ../kill ]; then echo half > out/half; kill -9 $PPID; fi; cat src.txt > out/result.txt\"\ninputs = [\"src.txt\"]\noutputs = [\"out/**\"]\n",
+        ),
+        ("src.txt", "one\n"),
+        ("out/mine.txt", "mine"),
+    ]);
+    std::fs::write(sandbox.base().join("kill"), "").unwrap();
+    for _ in 0..2 {
+        // A second killed run inherits what the first one left.
+        assert_eq!(sandbox.larder("build").code, -1);
+        assert!(sandbox.exists("out/half"));
+    }
+    std::fs::remove_file(sandbox.base().join("kill")).unwrap();
+    let outcome = sandbox.larder("build");
+    assert_eq!(outcome.code, 0, "{}", outcome.all());
+    assert_eq!(sandbox.read("out/mine.txt"), "mine");
+    assert_eq!(sandbox.read("out/result.txt"), "one\n");
+    assert!(!sandbox.exists("out/half"), "{}", outcome.all());
+    assert!(outcome.stderr.contains("out/mine.txt"), "{}", outcome.all());
+}
+
+#[test]
+fn a_killed_run_is_noticed_though_every_known_output_is_in_place() {
+    let sandbox = Sandbox::new(&[
+        (
+            "larder.toml",
+            "[tasks.build]\ncommand = \"mkdir -p out; if [ -e ../kill ]; then echo half > out/half; kill -9 $PPID; fi; cat src.txt > out/result.txt\"\ninputs = [\"src.txt\"]\noutputs = [\"out/**\"]\nclean = false\n",
+        ),
+        ("src.txt", "one\n"),
+    ]);
+    sandbox.larder("build");
+    std::fs::write(sandbox.base().join("kill"), "").unwrap();
+    sandbox.write("src.txt", "two\n");
+    assert_eq!(sandbox.larder("build").code, -1);
+    std::fs::remove_file(sandbox.base().join("kill")).unwrap();
+    sandbox.write("src.txt", "one\n");
+    assert_eq!(sandbox.statuses("build", 0)[".#build"], "restored");
+    assert_eq!(sandbox.read("out/result.txt"), "one\n");
+    assert!(!sandbox.exists("out/half"), "the killed run's file is gone");
+}
+
+#[test]
 fn a_task_may_not_wait_for_its_own_ancestor() {
     let sandbox = Sandbox::new(&[(
         "larder.toml",
@@ -133,7 +162,7 @@ fn a_cache_over_its_bound_is_trimmed_once_a_day_after_a_store() {
     sandbox.larder("build");
     std::fs::remove_file(sandbox.cache().join("last-prune")).unwrap();
     // As if an hour had gone by: what was used a moment ago is left alone.
-    for file in files(sandbox.cache()) {
+    for file in files(&sandbox.cache()) {
         let hour = std::time::SystemTime::now() - std::time::Duration::from_hours(1);
         std::fs::File::open(file)
             .unwrap()

@@ -5,8 +5,12 @@
 
 mod sandbox;
 
+mod bad_config;
+mod bad_files;
+mod clock;
 mod config_errors;
 mod contracts;
+mod damage;
 mod depfile;
 mod diagnostics;
 mod early_cutoff;
@@ -18,8 +22,11 @@ mod init;
 mod killed;
 mod outside;
 mod ownership;
+mod places;
 mod processes;
+mod reboot;
 mod request;
 mod restore;
+mod rights;
 mod skip;
 mod upkeep;

@@ -125,3 +125,22 @@ fn a_different_second_result_is_reported_and_the_first_stays() {
         forced.all()
     );
 }
+
+#[test]
+fn an_output_the_user_edited_outlives_a_run_that_ended_before_it_could_rescue_it() {
+    for (source, status) in [("a b\n", "restored"), ("a c\n", "ran")] {
+        let sandbox = names();
+        sandbox.larder("build");
+        sandbox.write("out/a", "precious");
+        sandbox.write("names", source);
+        // A file in the place of the rescue folder stops the run where a kill would: its intent record stays.
+        sandbox.write(".larder/rescued", "");
+        let stopped = sandbox.larder("build");
+        assert_eq!(stopped.code, 1, "{}", stopped.all());
+        assert_eq!(sandbox.read("out/a"), "precious");
+        sandbox.remove(".larder/rescued");
+        assert_eq!(sandbox.statuses("build", 0)[".#build"], status);
+        assert_eq!(sandbox.read("out/a"), "a\n");
+        assert_eq!(rescued(&sandbox), ["precious"]);
+    }
+}

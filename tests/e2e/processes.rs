@@ -62,3 +62,46 @@ fn a_terminated_run_ends_its_tasks_keeps_what_is_done_and_says_130() {
     assert_eq!(sandbox.statuses("quick", 0)[".#quick"], "up-to-date");
     assert!(sandbox.ran().is_empty());
 }
+
+#[test]
+fn two_clones_that_store_one_result_at_once_share_it_and_both_are_right() {
+    let make = || {
+        Sandbox::new(&[
+            (
+                "larder.toml",
+                "[tasks.build]\ncommand = \"echo build >> ../ran.log; while [ ! -e ../go ]; do sleep 0.01; done; mkdir -p out; cat src.txt > out/result.txt\"\ninputs = [\"src.txt\"]\noutputs = [\"out/**\"]\n",
+            ),
+            ("src.txt", "one\n"),
+        ])
+    };
+    let (one, two) = (make(), make());
+    let start = |sandbox: &Sandbox| {
+        let mut command = sandbox.command();
+        command.arg("build").env("LARDER_CACHE_DIR", one.cache());
+        command.spawn().unwrap()
+    };
+    let mut runs = [start(&one), start(&two)];
+    for sandbox in [&one, &two] {
+        wait_for(&sandbox.base().join("ran.log"));
+    }
+    for sandbox in [&one, &two] {
+        std::fs::write(sandbox.base().join("go"), "").unwrap();
+    }
+    for run in &mut runs {
+        assert!(run.wait().unwrap().success());
+    }
+    let status = one.larder("cache status --json");
+    let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
+    assert_eq!(status["entries"], 1);
+    assert_eq!(one.larder("cache verify").code, 0);
+    for sandbox in [&one, &two] {
+        assert_eq!(sandbox.ran(), ["build"]);
+        assert_eq!(sandbox.read("out/result.txt"), "one\n");
+        sandbox.remove("out");
+        let mut command = sandbox.command();
+        command.arg("build").env("LARDER_CACHE_DIR", one.cache());
+        assert_eq!(sandbox.run(&mut command).code, 0);
+        assert_eq!(sandbox.read("out/result.txt"), "one\n");
+        assert!(sandbox.ran().is_empty());
+    }
+}

@@ -182,12 +182,7 @@ impl Sandbox {
     }
 }
 
-/// The binary under test: the delivered `main`, built for these tests by Cargo itself.
-fn binary() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_larder-dup"))
-}
-
-/// All files below a folder.
+/// All that is below a folder and no folder itself, sorted.
 pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut stack = vec![dir.to_owned()];
@@ -195,9 +190,15 @@ pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
         if path.is_dir() {
             let entries = std::fs::read_dir(path).unwrap();
             stack.extend(entries.map(|entry| entry.unwrap().path()));
-        } else if path.is_file() {
+        } else {
             found.push(path);
         }
     }
+    found.sort();
     found
+}
+
+/// The binary under test: the delivered `main`, built for these tests by Cargo itself.
+fn binary() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_larder-dup"))
 }

@@ -1,4 +1,4 @@
-//! Tasks of this repository: `cargo xtask tidy`, `docs`, `ci` and `bench`.
+//! Tasks of this repository: `cargo xtask tidy`, `docs`, `ci`, `bench`, `faults` and `mutate`.
 //! It knows the repository's layout, and nothing of what the crates do.
 // A task runner talks to whoever started it.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
@@ -6,6 +6,9 @@
 
 mod bench;
 mod docs;
+#[cfg(target_os = "linux")]
+mod faults;
+mod mutate;
 #[cfg(test)]
 mod own_build;
 mod tidy;
@@ -36,6 +39,11 @@ enum Xtask {
     /// Print BLAKE3 digests of files
     #[command(hide = true)]
     BenchB3sum(bench::references::StandInArgs),
+    /// Kill larder at every change it makes to a disk, and fail its calls one by one (needs strace)
+    #[cfg(target_os = "linux")]
+    Faults(faults::Args),
+    /// Remove and reverse each guard, and want a test to fail each time (needs cargo-mutants)
+    Mutate(mutate::Args),
 }
 
 fn main() -> ExitCode {
@@ -64,6 +72,17 @@ fn run(task: &Xtask) -> Result<ExitCode, Box<dyn Error>> {
             println!("wrote {}", docs::PATH);
             Ok(ExitCode::SUCCESS)
         }
+        #[cfg(target_os = "linux")]
+        Xtask::Faults(args) => Ok(if faults::run(&root, args)? {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }),
+        Xtask::Mutate(args) => Ok(if mutate::run(&root, args)? {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }),
         Xtask::Ci => {
             let status = Command::new("bash")
                 .arg(".ci/run")

@@ -38,7 +38,7 @@ pub enum Error {
     #[error("{} cannot be packed: not a file, link or empty folder of the root", lossy(.0))]
     Unpackable(Vec<u8>),
     /// A restore or clean failed after its first write. What it had moved out of the way is named here.
-    #[error("stopped half-way: {source}")]
+    #[error("stopped half-way: {source}{}", moved(rescued))]
     Partial {
         /// What stopped it.
         source: Box<Error>,
@@ -122,6 +122,15 @@ impl<T> Context<T> for io::Result<T> {
             source,
         })
     }
+}
+
+/// Words for where things are now: nobody else knows it after a failure.
+fn moved(rescued: &[(Vec<u8>, PathBuf)]) -> String {
+    let each = rescued.iter().map(|(path, to)| {
+        let path = lossy(path);
+        format!("; {path} was rescued to {}", to.display())
+    });
+    each.collect()
 }
 
 fn lossy(path: &[u8]) -> std::borrow::Cow<'_, str> {

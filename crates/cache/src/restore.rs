@@ -152,10 +152,7 @@ fn validate(rows: &[Row], options: &RestoreOptions<'_>) -> Result<()> {
         if index > 0 && rows[index - 1].path >= row.path {
             return refuse(Why::Disorder);
         }
-        // Where names differing in case are one file, only one of them could be right.
-        if cfg!(any(windows, target_os = "macos"))
-            && !folded.insert(String::from_utf8_lossy(&row.path).to_lowercase())
-        {
+        if clashes(&mut folded, &row.path) {
             return refuse(Why::Disorder);
         }
         total = total.saturating_add(row.size);
@@ -164,6 +161,12 @@ fn validate(rows: &[Row], options: &RestoreOptions<'_>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a path and an earlier one are one file because the system does not tell case apart: only one could be right.
+fn clashes(folded: &mut BTreeSet<String>, path: &[u8]) -> bool {
+    cfg!(any(windows, target_os = "macos"))
+        && !folded.insert(String::from_utf8_lossy(path).to_lowercase())
 }
 
 /// A step for each row, and the owned files or links that stand where folders must be.

@@ -126,4 +126,31 @@ mod tests {
         assert_eq!(digested(9, &[b"abc", b"def"]), (whole, 6, 3));
         assert_eq!(digested(0, &[]), (crate::Digest::of(b""), 0, 1));
     }
+
+    #[test]
+    fn a_digest_is_of_all_bytes_an_interrupted_read_goes_on_and_another_error_ends_it() {
+        let steps = |last: io::ErrorKind| {
+            let mut steps = vec![
+                Err(last),
+                Ok(&b"def"[..]),
+                Err(io::ErrorKind::Interrupted),
+                Ok(b"abc"),
+            ];
+            move |buffer: &mut [u8]| match steps.pop() {
+                Some(Ok(bytes)) => {
+                    buffer[..bytes.len()].copy_from_slice(bytes);
+                    Ok(bytes.len())
+                }
+                Some(Err(io::ErrorKind::UnexpectedEof)) | None => Ok(0),
+                Some(Err(kind)) => Err(kind.into()),
+            }
+        };
+        let mut buffer = [0; 8];
+        let (digest, bytes) =
+            digest_of(steps(io::ErrorKind::UnexpectedEof), 0, &mut buffer).unwrap();
+        assert_eq!(digest.0, *blake3::hash(b"abcdef").as_bytes());
+        assert_eq!(bytes, 6);
+        let failed = digest_of(steps(io::ErrorKind::PermissionDenied), 0, &mut buffer).unwrap_err();
+        assert_eq!(failed.kind(), io::ErrorKind::PermissionDenied);
+    }
 }

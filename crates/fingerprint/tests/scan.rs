@@ -320,6 +320,15 @@ fn a_damaged_memo_is_an_empty_one() {
     }
     let longer = [&good[..], b"x"].concat();
     assert_eq!(misses(&longer, [7; 32]), 4);
+    // Another name or version, with a checksum that is right.
+    for at in [0, 8] {
+        let mut other = good.clone();
+        other[at] += 1;
+        let mut hasher = blake3::Hasher::new();
+        let sum = hasher.update(&other[..64]).update(&other[96..]).finalize();
+        other[64..96].copy_from_slice(sum.as_bytes());
+        assert_eq!(misses(&other, [7; 32]), 4, "byte {at}");
+    }
 }
 
 #[cfg(unix)]

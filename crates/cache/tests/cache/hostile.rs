@@ -245,3 +245,38 @@ fn an_entry_with_rows_and_no_artifact() {
     let error = sandbox.restore(&entry, &Owned::new()).unwrap_err();
     assert!(matches!(error, Error::Refused(refusal) if refusal.why == Why::NoArtifact));
 }
+
+#[test]
+fn as_many_bytes_as_are_allowed_are_restored_and_not_one_more() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a", "12345");
+    sandbox.write("b", "678");
+    let entry = sandbox.entry(&["a", "b"]);
+    sandbox.empty_root();
+    let (owned, rescue) = (Owned::new(), sandbox.rescue());
+    let bounded = |max_bytes| {
+        let options = RestoreOptions {
+            max_bytes,
+            ..RestoreOptions::new(&|_| true, &owned, &rescue)
+        };
+        restore(&sandbox.root(), &entry, &sandbox.store, &options)
+    };
+    let refused = bounded(7).unwrap_err();
+    assert!(refused.is_miss(), "{refused}");
+    assert!(!sandbox.at("a").exists() && !sandbox.at("b").exists());
+    assert_eq!(bounded(8).unwrap().bytes, 8);
+    assert_eq!(sandbox.read("b"), "678");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn names_that_differ_in_case_alone_are_two_files() {
+    let sandbox = Sandbox::new();
+    sandbox.write("Out/Name", "one");
+    sandbox.write("Out/name", "two");
+    let entry = sandbox.entry(&["Out/Name", "Out/name"]);
+    sandbox.empty_root();
+    sandbox.restore(&entry, &Owned::new()).unwrap();
+    assert_eq!(sandbox.read("Out/Name"), "one");
+    assert_eq!(sandbox.read("Out/name"), "two");
+}

@@ -240,3 +240,191 @@ fn clean_removes_what_is_owned_and_rescues_what_was_edited() {
     assert!(sandbox.at("out").exists(), "not declared itself");
     assert!(!sandbox.at("out/sub").exists());
 }
+
+/// A folder on another file system than the temporary one, where this machine has any.
+fn elsewhere(here: &std::path::Path) -> Option<tempfile::TempDir> {
+    let device = |path: &std::path::Path| fs::metadata(path).ok().map(|meta| meta.dev());
+    let found = ["/dev/shm", "/run", "/var/tmp", "/tmp"]
+        .into_iter()
+        .map(std::path::Path::new)
+        .filter(|path| device(path).is_some() && device(path) != device(here))
+        .find_map(|path| tempfile::tempdir_in(path).ok());
+    if found.is_none() {
+        use std::io::Write as _;
+        // Print macros would be swallowed by the harness.
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: rescues to another file system: there is none that can be written"
+        );
+    }
+    found
+}
+
+#[test]
+fn a_rescue_to_another_file_system_keeps_content_mode_and_links() {
+    let (sandbox, entry) = stored();
+    let Some(other) = elsewhere(&sandbox.root()) else {
+        return;
+    };
+    sandbox.write("out/a", "the user's");
+    sandbox.chmod("out/a", 0o640);
+    symlink("to/nowhere", sandbox.at("out/b")).unwrap();
+    let (owned, rescue) = (Owned::new(), other.path().join("rescued"));
+    let options = RestoreOptions::new(&|_| true, &owned, &rescue);
+    let restored = restore(&sandbox.root(), &entry, &sandbox.store, &options).unwrap();
+    assert_eq!(restored.rescued.len(), 2);
+    assert_eq!(
+        (sandbox.read("out/a"), sandbox.read("out/b")),
+        ("new a".into(), "new b".into())
+    );
+    let place = rescue.join("out/a");
+    assert_eq!(fs::read_to_string(&place).unwrap(), "the user's");
+    assert_eq!(fs::metadata(place).unwrap().mode() & 0o777, 0o640);
+    let link = fs::read_link(rescue.join("out/b")).unwrap();
+    assert_eq!(link.to_str(), Some("to/nowhere"));
+}
+
+#[test]
+fn a_folder_that_cannot_be_moved_to_another_file_system_stays_and_nothing_is_written() {
+    let (sandbox, entry) = stored();
+    let Some(other) = elsewhere(&sandbox.root()) else {
+        return;
+    };
+    sandbox.write("out/a/mine", "the user's");
+    let (owned, rescue) = (Owned::new(), other.path().join("rescued"));
+    let options = RestoreOptions::new(&|_| true, &owned, &rescue);
+    let refused = restore(&sandbox.root(), &entry, &sandbox.store, &options);
+    assert!(matches!(refused, Err(Error::Partial { .. })), "{refused:?}");
+    assert_eq!(sandbox.read("out/a/mine"), "the user's");
+    assert!(!sandbox.at("out/b").exists());
+}
+
+#[test]
+fn a_rescue_that_fails_leaves_the_file_where_it_is() {
+    let (sandbox, entry) = stored();
+    sandbox.write("out/a", "the user's");
+    // A file where the folder of rescued files should be.
+    fs::write(sandbox.rescue(), "").unwrap();
+    assert!(sandbox.restore(&entry, &Owned::new()).is_err());
+    assert_eq!(sandbox.read("out/a"), "the user's");
+}
+
+#[test]
+fn a_folder_in_the_way_goes_only_as_far_as_it_is_the_tasks_own() {
+    let (sandbox, entry) = stored();
+    sandbox.write("out/a/deep/own", "own");
+    let restored = sandbox
+        .restore(&entry, &owns("out/a/deep/own", "own"))
+        .unwrap();
+    assert!(restored.rescued.is_empty(), "{restored:?}");
+    assert_eq!(restored.deleted, [b"out/a/deep/own".to_vec()]);
+    assert_eq!(sandbox.read("out/a"), "new a");
+
+    fs::remove_file(sandbox.at("out/a")).unwrap();
+    sandbox.write("out/a/deep/own", "edited");
+    let restored = sandbox
+        .restore(&entry, &owns("out/a/deep/own", "own"))
+        .unwrap();
+    assert_eq!(restored.rescued.len(), 1);
+    let place = sandbox.rescue().join("out/a/deep/own");
+    assert_eq!(fs::read_to_string(place).unwrap(), "edited");
+    assert_eq!(sandbox.read("out/a"), "new a");
+}
+
+#[test]
+fn an_owned_link_in_a_files_place_is_removed_and_not_rescued() {
+    let (sandbox, entry) = stored();
+    fs::create_dir(sandbox.at("out")).unwrap();
+    symlink("old/target", sandbox.at("out/a")).unwrap();
+    let restored = sandbox
+        .restore(&entry, &owns("out/a", "old/target"))
+        .unwrap();
+    assert!(restored.rescued.is_empty(), "{restored:?}");
+    assert_eq!(sandbox.read("out/a"), "new a");
+}
+
+#[test]
+fn an_owned_stray_outside_of_the_declared_outputs_stays() {
+    let (sandbox, entry) = stored();
+    sandbox.write("out/stray", "own");
+    sandbox.write("other/stray", "own");
+    let mut owned = owns("out/stray", "own");
+    owned.extend(owns("other/stray", "own"));
+    let rescue = sandbox.rescue();
+    let options = RestoreOptions::new(&|path| path.starts_with(b"out/"), &owned, &rescue);
+    let restored = restore(&sandbox.root(), &entry, &sandbox.store, &options).unwrap();
+    assert_eq!(restored.deleted, [b"out/stray".to_vec()]);
+    assert_eq!(sandbox.read("other/stray"), "own");
+}
+
+#[test]
+fn libraries_are_replaced_and_other_files_written_in_place_by_their_names() {
+    let names = [
+        "libx.so",
+        "libx.so.1.2",
+        "addon.node",
+        "x.dylib",
+        "some-text.txt",
+        "also.so-called",
+    ];
+    let sandbox = Sandbox::new();
+    for name in names {
+        sandbox.write(name, "new");
+    }
+    let entry = sandbox.entry(&{
+        let mut sorted = names;
+        sorted.sort_unstable();
+        sorted
+    });
+    for name in names {
+        sandbox.write(name, "old");
+    }
+    let inode = |name: &str| fs::metadata(sandbox.at(name)).unwrap().ino();
+    let before: Vec<u64> = names.iter().map(|name| inode(name)).collect();
+    let owned = names.iter().flat_map(|name| owns(name, "old")).collect();
+    sandbox.restore(&entry, &owned).unwrap();
+    for (name, before) in names.iter().zip(before) {
+        assert_eq!(sandbox.read(name), "new");
+        let library = !name.ends_with("txt") && !name.ends_with("called");
+        assert_eq!(inode(name) != before, library, "{name}");
+    }
+}
+
+#[test]
+fn a_link_with_another_text_is_mended_and_the_old_one_rescued() {
+    let sandbox = Sandbox::new();
+    symlink("right", sandbox.at("link")).unwrap();
+    let entry = sandbox.entry(&["link"]);
+    fs::remove_file(sandbox.at("link")).unwrap();
+    symlink("wrong", sandbox.at("link")).unwrap();
+    let restored = sandbox.restore(&entry, &Owned::new()).unwrap();
+    let text = |path| fs::read_link(path).unwrap().to_str().unwrap().to_owned();
+    assert_eq!(text(sandbox.at("link")), "right");
+    assert_eq!(restored.rescued.len(), 1);
+    assert_eq!(text(sandbox.rescue().join("link")), "wrong");
+    // A file that holds the very text of the link is no link.
+    let mut owned = Owned::new();
+    owned.insert(b"link".to_vec(), [0; 32]);
+    fs::remove_file(sandbox.at("link")).unwrap();
+    sandbox.write("link", "right");
+    sandbox.restore(&entry, &owned).unwrap();
+    assert_eq!(text(sandbox.at("link")), "right");
+}
+
+#[test]
+fn a_clean_leaves_a_folder_that_took_the_place_of_a_file() {
+    let sandbox = Sandbox::new();
+    sandbox.write("out/a/mine", "the user's");
+    let (owned, rescue) = (owns("out/a", "own"), sandbox.rescue());
+    let cleaned = clean(
+        &sandbox.root(),
+        &Clean {
+            owned: &owned,
+            allowed: &|_| true,
+            rescue: &rescue,
+        },
+    )
+    .unwrap();
+    assert_eq!(cleaned, Cleaned::default());
+    assert_eq!(sandbox.read("out/a/mine"), "the user's");
+}

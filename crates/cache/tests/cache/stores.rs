@@ -151,3 +151,42 @@ fn of_many_first_results_at_once_one_is_stored_and_all_others_see_it() {
         }
     }
 }
+
+/// Where an entry or artifact lies.
+fn place(sandbox: &Sandbox, kind: &str, hex: &str) -> std::path::PathBuf {
+    let folder = sandbox.dir.path().join("store/v1").join(kind);
+    folder.join(&hex[..2]).join(&hex[2..])
+}
+
+#[test]
+fn a_folder_in_an_entrys_place_is_a_miss_and_moved_aside() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a", "a");
+    let (key, entry) = (Key([7; 32]), sandbox.entry(&["a"]));
+    let at = place(&sandbox, "entries", &key.to_string());
+    std::fs::create_dir_all(&at).unwrap();
+    assert!(sandbox.store.get(&key).unwrap().is_none());
+    assert!(!at.exists());
+    let put = sandbox.store.put(&key, &entry, Put::First).unwrap();
+    assert!(matches!(put, PutOutcome::Stored));
+    assert_eq!(sandbox.store.get(&key).unwrap(), Some(entry));
+}
+
+#[test]
+fn an_entry_or_artifact_that_cannot_be_opened_is_an_error_and_no_miss() {
+    for kind in ["entries", "artifacts"] {
+        let sandbox = Sandbox::new();
+        sandbox.write("a", "a");
+        let (key, entry) = (Key([7; 32]), sandbox.entry(&["a"]));
+        sandbox.store.put(&key, &entry, Put::First).unwrap();
+        let hex = match kind {
+            "entries" => key.to_string(),
+            _ => entry.artifact.unwrap().to_string(),
+        };
+        // A link that leads to itself cannot be opened by anybody.
+        let at = place(&sandbox, kind, &hex);
+        std::fs::remove_file(&at).unwrap();
+        std::os::unix::fs::symlink(&at, &at).unwrap();
+        assert!(sandbox.store.get(&key).is_err(), "{kind}");
+    }
+}

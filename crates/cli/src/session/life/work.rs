@@ -1,7 +1,7 @@
 //! Running a task: intent, cleaning, the commands, and what their end leads to.
 //! Does not decide whether a task has to run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,10 +31,14 @@ impl Life<'_> {
             .map(|outputs| outputs.list(&session.tree))
             .transpose()?
             .unwrap_or_default();
+        // What somebody else wrote over an owned path is rescued, but only after this record is written: if the
+        // process dies before that, nobody may take it for the task's own.
+        let rows: Vec<Row> = owned.values().cloned().collect();
+        let altered: BTreeSet<Vec<u8>> = session.tree.out_of_place(&rows)?.into_iter().collect();
         let foreign = there
             .seen
             .into_keys()
-            .filter(|path| !owned.contains_key(path))
+            .filter(|path| !owned.contains_key(path) || altered.contains(path))
             .collect();
         let intent = intent::Intent {
             task: self.id.clone(),
