@@ -11,8 +11,10 @@ use tempfile::{NamedTempFile, TempPath};
 
 use crate::error::Context;
 use crate::manifest::{is_plain, split};
+use crate::members;
 use crate::root::Root;
-use crate::tree::{Look, Stat, Tree, Walk, stat_file};
+use crate::search::Search;
+use crate::tree::{Look, Stat, StatKind, Tree, Walk, stat_file};
 use crate::{ArtifactId, EMPTY_DIR, Error, Kind, Manifest, Result, Row};
 
 /// How to compress.
@@ -40,6 +42,8 @@ pub struct Packed {
     pub manifest: Manifest,
     /// Their bytes; `None` when there are no outputs.
     pub artifact: Option<Artifact>,
+    /// Whether a file or the text of a link holds one of the byte strings that were looked for.
+    pub found: bool,
 }
 
 /// A finished artifact in a temporary file.
@@ -56,16 +60,11 @@ pub struct Artifact {
 /// Files up to this size are read into memory in parallel; longer ones are streamed.
 const SMALL: u64 = 1 << 20;
 /// A batch of small files ends at so many bytes or files.
-const BATCH: (u64, usize) = (16 << 20, 512);
+const BATCH: (u64, usize) = (4 << 20, 512);
+/// Below so many files threads are not woken to read them.
+const FEW: usize = 64;
 /// From so many bytes on the encoder gets workers. Part of the format: another value makes other artifacts.
 const WORKERS_FROM: u64 = 4 << 20;
-
-/// A tar archive is made of blocks of this size.
-const BLOCK: u64 = 512;
-/// Two empty blocks end it.
-const END: [u8; 1024] = [0; 1024];
-/// The longest name that fits into a header.
-const NAME: usize = 100;
 
 /// A path with what a first look found.
 struct Item {
@@ -96,6 +95,22 @@ pub fn pack<'a>(
     options: &PackOptions,
     tmp: &Path,
 ) -> Result<Packed> {
+    pack_looking_for(&[], root, paths, options, tmp)
+}
+
+/// As [`pack`], and looks for byte strings in all that is packed, such as paths that hold for one place alone: what is
+/// read once need not be read again for that.
+///
+/// # Errors
+/// As for [`pack`].
+pub fn pack_looking_for<'a>(
+    needles: &[Vec<u8>],
+    root: impl Into<Root<'a>>,
+    paths: &[Vec<u8>],
+    options: &PackOptions,
+    tmp: &Path,
+) -> Result<Packed> {
+    let search = Search::new(needles);
     let root = root.into();
     let mut paths = paths.to_vec();
     paths.sort_unstable();
@@ -104,18 +119,20 @@ pub fn pack<'a>(
         return Ok(Packed {
             manifest: Vec::new(),
             artifact: None,
+            found: false,
         });
     }
     let tree = Tree::open(root).context("open", root.folder)?;
     let items: Vec<Item> = paths
-        .into_par_iter()
+        .into_iter()
         .map(|path| first_look(&tree, path))
         .collect::<Result<_>>()?;
     let temp = NamedTempFile::new_in(tmp).context("write in", tmp)?;
     let total: u64 = items.iter().map(Item::size).sum();
-    let length = END.len() as u64 + items.iter().map(Item::packed).sum::<u64>();
+    let length = members::END.len() as u64 + items.iter().map(Item::packed).sum::<u64>();
     let out = Out {
         tree: &tree,
+        search: &search,
         file: temp.as_file(),
         total,
         length,
@@ -124,7 +141,7 @@ pub fn pack<'a>(
     let (manifest, done) = if total <= SMALL {
         // Not worth a thread.
         let mut pieces = Vec::new();
-        read_all(&tree, items, |piece| {
+        read_all(&tree, &search, items, |piece| {
             pieces.push(piece);
             true
         })?;
@@ -133,7 +150,7 @@ pub fn pack<'a>(
         let (sender, receiver) = sync_channel(1);
         std::thread::scope(|scope| {
             let encoder = scope.spawn(|| encode(&out, receiver));
-            let read = read_all(&tree, items, |piece| sender.send(piece).is_ok());
+            let read = read_all(&tree, &search, items, |piece| sender.send(piece).is_ok());
             drop(sender);
             let encoded = encoder
                 .join()
@@ -148,6 +165,7 @@ pub fn pack<'a>(
             file: temp.into_temp_path(),
             bytes: done.1,
         }),
+        found: search.found(),
     })
 }
 
@@ -161,16 +179,11 @@ impl Item {
 
     /// Bytes it takes in the archive.
     fn packed(&self) -> u64 {
-        let (name, link) = match &self.what {
-            What::File(_) => (self.path.len(), 0),
-            What::Link(text) => (self.path.len(), text.len()),
-            What::Dir(_) => (self.path.len() + 1, 0),
-        };
-        let long = |length: usize| match length {
-            0..=NAME => 0,
-            _ => BLOCK + (length as u64 + 1).next_multiple_of(BLOCK),
-        };
-        BLOCK + long(name) + long(link) + self.size().next_multiple_of(BLOCK)
+        match &self.what {
+            What::File(stat) => members::length(self.path.len(), 0, stat.size),
+            What::Link(text) => members::length(self.path.len(), text.len(), 0),
+            What::Dir(_) => members::length(self.path.len() + 1, 0, 0),
+        }
     }
 }
 
@@ -178,8 +191,15 @@ fn first_look(tree: &Tree, path: Vec<u8>) -> Result<Item> {
     if !is_plain(&path) {
         return Err(Error::Unpackable(path));
     }
+    // A stat follows links above the path; opening it, which comes before anything is read, does not.
+    let stat = tree.stat(&path).context("look at", tree.display(&path))?;
+    if let Some(stat) = stat.filter(|stat| stat.kind == StatKind::File) {
+        return Ok(Item {
+            path,
+            what: What::File(stat),
+        });
+    }
     let what = match tree.look(&path).context("look at", tree.display(&path))? {
-        Look::File(_, stat) => What::File(stat),
         Look::Link(text) => What::Link(text),
         Look::Dir(stat) if is_empty(tree, &path)? => What::Dir(stat.mode),
         _ => return Err(Error::Unpackable(path)),
@@ -197,7 +217,12 @@ fn is_empty(tree: &Tree, path: &[u8]) -> Result<bool> {
 }
 
 /// Reads items in order and hands them on until `next` says stop.
-fn read_all(tree: &Tree, items: Vec<Item>, mut next: impl FnMut(Piece) -> bool) -> Result<()> {
+fn read_all(
+    tree: &Tree,
+    search: &Search<'_>,
+    items: Vec<Item>,
+    mut next: impl FnMut(Piece) -> bool,
+) -> Result<()> {
     let mut batch = Vec::new();
     let mut bytes = 0;
     for item in items {
@@ -209,7 +234,7 @@ fn read_all(tree: &Tree, items: Vec<Item>, mut next: impl FnMut(Piece) -> bool) 
         let full = bytes + size > BATCH.0 || batch.len() == BATCH.1;
         if !batch.is_empty() && (full || stream.is_some()) {
             bytes = 0;
-            if !next(read_batch(tree, std::mem::take(&mut batch))?) {
+            if !next(read_batch(tree, search, std::mem::take(&mut batch))?) {
                 return Ok(());
             }
         }
@@ -223,25 +248,25 @@ fn read_all(tree: &Tree, items: Vec<Item>, mut next: impl FnMut(Piece) -> bool) 
         }
     }
     if !batch.is_empty() {
-        next(read_batch(tree, batch)?);
+        next(read_batch(tree, search, batch)?);
     }
     Ok(())
 }
 
-fn read_batch(tree: &Tree, batch: Vec<Item>) -> Result<Piece> {
-    let rows = batch.into_par_iter().map(|item| {
+fn read_batch(tree: &Tree, search: &Search<'_>, batch: Vec<Item>) -> Result<Piece> {
+    let read = |item: Item| {
         let (kind, mode, content) = match item.what {
             What::Link(text) => (Kind::Link, 0o777, text),
             What::Dir(mode) => (Kind::EmptyDir, mode, Vec::new()),
             What::File(stat) => {
                 let mut file = reopen(tree, &item.path, &stat)?;
-                let mut content = Vec::with_capacity(usize::try_from(stat.size).unwrap_or(0));
-                file.read_to_end(&mut content)
-                    .context("read", tree.display(&item.path))?;
+                let content =
+                    read_whole(&mut file, stat.size).context("read", tree.display(&item.path))?;
                 unchanged(tree, &item.path, &file, &stat, content.len() as u64)?;
                 (Kind::File, stat.mode, content)
             }
         };
+        search.look(&content);
         let digest = match kind {
             Kind::EmptyDir => EMPTY_DIR,
             Kind::File | Kind::Link => *blake3::hash(&content).as_bytes(),
@@ -254,13 +279,36 @@ fn read_batch(tree: &Tree, batch: Vec<Item>) -> Result<Piece> {
             digest,
         };
         Ok((row, content))
-    });
-    rows.collect::<Result<_>>().map(Piece::Read)
+    };
+    // A run has its own workers; waking more for a few files costs more than reading them.
+    let rows: Result<_> = if batch.len() < FEW {
+        batch.into_iter().map(read).collect()
+    } else {
+        batch.into_par_iter().map(read).collect()
+    };
+    rows.map(Piece::Read)
+}
+
+/// As many bytes as the stat said. That the file did not grow, the stat that follows tells.
+fn read_whole(file: &mut File, size: u64) -> io::Result<Vec<u8>> {
+    let mut content = vec![0; usize::try_from(size).map_err(io::Error::other)?];
+    let mut filled = 0;
+    while filled < content.len() {
+        match file.read(&mut content[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    content.truncate(filled);
+    Ok(content)
 }
 
 fn reopen(tree: &Tree, path: &[u8], stat: &Stat) -> Result<File> {
     match tree.look(path).context("open", tree.display(path))? {
         Look::File(file, now) if now == *stat => Ok(file),
+        Look::Blocked { .. } => Err(Error::Unpackable(path.to_vec())),
         _ => Err(Error::Changed(path.to_vec())),
     }
 }
@@ -277,6 +325,7 @@ fn unchanged(tree: &Tree, path: &[u8], file: &File, stat: &Stat, read: u64) -> R
 /// What the encoder needs to know.
 struct Out<'a> {
     tree: &'a Tree,
+    search: &'a Search<'a>,
     file: &'a File,
     /// Bytes of content.
     total: u64,
@@ -309,19 +358,20 @@ fn encode(
         match piece {
             Piece::Read(rows) => {
                 for (row, content) in rows {
-                    failed(member(&mut zstd, &row, &content))?;
+                    failed(members::member(&mut zstd, &row, &content))?;
                     manifest.push(row);
                 }
             }
-            Piece::Stream(path, stat) => manifest.push(stream(tree, &mut zstd, path, &stat)?),
+            Piece::Stream(path, stat) => manifest.push(stream(out, &mut zstd, path, &stat)?),
         }
     }
-    failed(zstd.write_all(&END))?;
+    failed(zstd.write_all(&members::END))?;
     let sink = zstd.finish().context("pack", &here)?;
     Ok((manifest, (*sink.hasher.finalize().as_bytes(), sink.length)))
 }
 
-fn stream(tree: &Tree, out: &mut impl Write, path: Vec<u8>, stat: &Stat) -> Result<Row> {
+fn stream(to: &Out<'_>, out: &mut impl Write, path: Vec<u8>, stat: &Stat) -> Result<Row> {
+    let tree = to.tree;
     let file = reopen(tree, &path, stat)?;
     let mut row = Row {
         path,
@@ -331,10 +381,11 @@ fn stream(tree: &Tree, out: &mut impl Write, path: Vec<u8>, stat: &Stat) -> Resu
         digest: [0; 32],
     };
     let shown = tree.display(&row.path);
-    header(out, &row, &[]).context("pack", &shown)?;
+    members::header(out, &row, &[]).context("pack", &shown)?;
     let mut hasher = blake3::Hasher::new();
     let mut buffer = vec![0; 1 << 20];
     let mut length = 0;
+    let mut tail = Vec::new();
     // One byte more than expected shows a file that grew.
     let mut limited = (&file).take(stat.size + 1);
     loop {
@@ -347,85 +398,13 @@ fn stream(tree: &Tree, out: &mut impl Write, path: Vec<u8>, stat: &Stat) -> Resu
             return Err(Error::Changed(row.path));
         }
         hasher.update(&buffer[..read]);
+        to.search.look_on(&mut tail, &buffer[..read]);
         out.write_all(&buffer[..read]).context("pack", &shown)?;
     }
     unchanged(tree, &row.path, &file, stat, length)?;
-    pad(out, length).context("pack", &shown)?;
+    members::pad(out, length).context("pack", &shown)?;
     row.digest = *hasher.finalize().as_bytes();
     Ok(row)
-}
-
-fn member(out: &mut impl Write, row: &Row, content: &[u8]) -> io::Result<()> {
-    match row.kind {
-        Kind::Link => header(out, row, content),
-        Kind::EmptyDir => header(out, row, &[]),
-        Kind::File => {
-            header(out, row, &[])?;
-            out.write_all(content)?;
-            pad(out, row.size)
-        }
-    }
-}
-
-fn pad(out: &mut impl Write, length: u64) -> io::Result<()> {
-    let over = usize::try_from(length % 512).unwrap_or(0);
-    out.write_all(&[0; 512][..(512 - over) % 512])
-}
-
-/// A GNU header with zeroed times and owners; a name or link text that does not fit goes before it as a long name.
-fn header(out: &mut impl Write, row: &Row, link: &[u8]) -> io::Result<()> {
-    let mut name = row.path.clone();
-    if row.kind == Kind::EmptyDir {
-        name.push(b'/');
-    }
-    let mut header = tar::Header::new_gnu();
-    if let Some(gnu) = header.as_gnu_mut() {
-        fill(out, &mut gnu.name, &name, tar::EntryType::GNULongName)?;
-        fill(out, &mut gnu.linkname, link, tar::EntryType::GNULongLink)?;
-    }
-    header.set_entry_type(match row.kind {
-        Kind::File => tar::EntryType::Regular,
-        Kind::Link => tar::EntryType::Symlink,
-        Kind::EmptyDir => tar::EntryType::Directory,
-    });
-    finish(
-        &mut header,
-        row.mode,
-        if row.kind == Kind::File { row.size } else { 0 },
-    );
-    out.write_all(header.as_bytes())
-}
-
-fn fill(
-    out: &mut impl Write,
-    field: &mut [u8; NAME],
-    value: &[u8],
-    long: tar::EntryType,
-) -> io::Result<()> {
-    if value.len() > field.len() {
-        let mut header = tar::Header::new_gnu();
-        if let Some(gnu) = header.as_gnu_mut() {
-            gnu.name[..13].copy_from_slice(b"././@LongLink");
-        }
-        header.set_entry_type(long);
-        finish(&mut header, 0o644, value.len() as u64 + 1);
-        out.write_all(header.as_bytes())?;
-        out.write_all(value)?;
-        out.write_all(&[0])?;
-        pad(out, value.len() as u64 + 1)?;
-    }
-    let fits = value.len().min(field.len());
-    field[..fits].copy_from_slice(&value[..fits]);
-    Ok(())
-}
-
-fn finish(header: &mut tar::Header, mode: u32, size: u64) {
-    header.set_mode(mode);
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_mtime(0);
-    header.set_size(size);
-    header.set_cksum();
 }
 
 /// Passes bytes on and keeps their digest and number.

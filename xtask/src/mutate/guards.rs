@@ -69,6 +69,11 @@ pub(super) const GUARDS: &[Guard] = &[
     ),
     guard(
         "larder-cache",
+        "crates/cache/src/search.rs",
+        &["look", "look_on"],
+    ),
+    guard(
+        "larder-cache",
         "crates/cache/src/unpack.rs",
         &["members", "head", "content_of", "check"],
     ),
@@ -119,11 +124,6 @@ pub(super) const GUARDS: &[Guard] = &[
     ),
     guard("larder", "crates/cli/src/session/life/work.rs", &["intend"]),
     guard("larder", "crates/cli/src/session/lock.rs", &["acquire"]),
-    guard(
-        "larder",
-        "crates/cli/src/session/outputs.rs",
-        &["hold_root", "contains"],
-    ),
     guard(
         "larder",
         "crates/cli/src/session/run/mod.rs",

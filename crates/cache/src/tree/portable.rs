@@ -48,6 +48,15 @@ impl Tree {
         start.join(String::from_utf8_lossy(&path[skip..]).as_ref())
     }
 
+    /// The stat of `path` itself; links above it are followed.
+    pub(crate) fn stat(&self, path: &[u8]) -> io::Result<Option<Stat>> {
+        match fs::symlink_metadata(self.display(path)) {
+            Ok(meta) => stat_meta(&meta).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// A path of the tree as one of the system.
     pub(crate) fn relative(path: &[u8]) -> PathBuf {
         PathBuf::from(String::from_utf8_lossy(path).as_ref())

@@ -111,6 +111,16 @@ impl Tree {
         Ok(Walk::Found(Dir { fd }))
     }
 
+    /// The stat of `path` itself; links above it are followed.
+    pub(crate) fn stat(&self, path: &[u8]) -> io::Result<Option<Stat>> {
+        let (start, _, skip) = self.start(path);
+        match fs::statat(start, &path[skip..], AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(convert(&stat))),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// What lies at `path`, without passing through any link.
     pub(crate) fn look(&self, path: &[u8]) -> io::Result<Look> {
         #[cfg(target_os = "linux")]

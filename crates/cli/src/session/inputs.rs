@@ -239,28 +239,34 @@ impl Rule {
                 Item::Git(path) => inputs.git.push((path.clone(), git(path)?)),
             }
         }
-        let mut chosen: BTreeMap<&[u8], Entry<'_>> = BTreeMap::new();
+        let mut entries: Vec<Entry<'_>> = Vec::new();
         for (scan, default) in &scans {
-            for entry in scan.iter().filter(|entry| self.takes(entry.path, *default)) {
-                chosen.insert(entry.path, entry);
-            }
+            entries.extend(scan.iter().filter(|entry| self.takes(entry.path, *default)));
         }
-        let entries: Vec<Entry<'_>> = chosen.values().copied().collect();
-        let mut rows: Vec<(Row, Option<Stat>)> = tree
-            .scanner()
-            .rows(&entries)?
+        if scans.len() > 1 {
+            entries.sort_unstable_by_key(|entry| entry.path);
+            entries.dedup_by_key(|entry| entry.path);
+        }
+        let missing: Vec<Vec<u8>> = literals
             .into_iter()
-            .zip(entries.iter().map(|entry| Some(entry.stat)))
+            .filter(|path| {
+                let next = entries.partition_point(|entry| entry.path < path.as_slice());
+                let there = entries
+                    .get(next)
+                    .is_some_and(|entry| within(entry.path, path));
+                !there && self.takes(path, false)
+            })
             .collect();
-        for path in literals {
-            let there = chosen
-                .range(path.as_slice()..)
-                .next()
-                .is_some_and(|(found, _)| within(found, &path));
-            if !there && self.takes(&path, false) {
-                rows.push((Row::absent(&path), None));
-            }
+        inputs.rows = tree.scanner().rows(&entries)?;
+        inputs.stats = entries.iter().map(|entry| Some(entry.stat)).collect();
+        if missing.is_empty() {
+            return Ok(inputs);
         }
+        let mut rows: Vec<(Row, Option<Stat>)> = std::mem::take(&mut inputs.rows)
+            .into_iter()
+            .zip(std::mem::take(&mut inputs.stats))
+            .collect();
+        rows.extend(missing.iter().map(|path| (Row::absent(path), None)));
         rows.sort_by(|a, b| a.0.path.cmp(&b.0.path));
         rows.dedup_by(|a, b| a.0.path == b.0.path);
         (inputs.rows, inputs.stats) = rows.into_iter().unzip();

@@ -1,9 +1,6 @@
 //! A task's declared outputs: which paths they cover and what lies there.
 //! Does not run, restore or store anything.
 
-use std::path::Path;
-
-use larder_cache::{Kind, Row};
 use larder_fingerprint::Globs;
 
 use crate::config::{Glob, Workspace};
@@ -88,65 +85,15 @@ impl Outputs {
     }
 }
 
-/// Whether any of the files, or of the link texts, holds the absolute path of the workspace or of a folder mounted in it.
-///
-/// # Errors
-/// When a file cannot be read.
-pub fn hold_root(session: &Session<'_>, rows: &[Row]) -> std::io::Result<bool> {
-    let folders = session.mounts.iter().map(|(_, folder)| folder.as_path());
-    for folder in folders.chain([session.root.as_path()]) {
-        if hold(session, folder, rows)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-fn hold(session: &Session<'_>, folder: &Path, rows: &[Row]) -> std::io::Result<bool> {
-    use rayon::prelude::*;
-    let needle = folder.as_os_str().as_encoded_bytes();
-    // A root of one or two bytes (`/`) would match everything and tells nothing.
-    if needle.len() < 3 {
-        return Ok(false);
-    }
-    let finder = memchr::memmem::Finder::new(needle);
-    let hits: Result<Vec<bool>, std::io::Error> = rows
-        .par_iter()
-        .map(|row| {
-            let path = session.path_of(&row.path);
-            match row.kind {
-                Kind::File if row.size < needle.len() as u64 => Ok(false),
-                Kind::File => contains(&path, &finder),
-                Kind::Link => Ok(finder
-                    .find(std::fs::read_link(&path)?.as_os_str().as_encoded_bytes())
-                    .is_some()),
-                Kind::EmptyDir => Ok(false),
-            }
-        })
-        .collect();
-    Ok(hits?.into_iter().any(|hit| hit))
-}
-
-/// Whether a file holds the needle, read in pieces that overlap by its length.
-fn contains(path: &Path, finder: &memchr::memmem::Finder<'_>) -> std::io::Result<bool> {
-    use std::io::Read as _;
-    let mut file = std::fs::File::open(path)?;
-    let overlap = finder.needle().len() - 1;
-    let mut buffer = vec![0; (256 << 10) + overlap];
-    let mut kept = 0;
-    loop {
-        let read = file.read(&mut buffer[kept..])?;
-        if read == 0 {
-            return Ok(false);
-        }
-        let end = kept + read;
-        if finder.find(&buffer[..end]).is_some() {
-            return Ok(true);
-        }
-        let start = end.saturating_sub(overlap);
-        buffer.copy_within(start..end, 0);
-        kept = end - start;
-    }
+/// The absolute paths of the workspace and of the folders mounted in it, as they would stand in a file.
+pub fn places(session: &Session<'_>) -> Vec<Vec<u8>> {
+    let mounts = session.mounts.iter().map(|(_, folder)| folder);
+    mounts
+        .chain([&session.root])
+        .map(|folder| folder.as_os_str().as_encoded_bytes().to_vec())
+        // One of one or two bytes (`/`) would match everything and tells nothing.
+        .filter(|place| place.len() > 2)
+        .collect()
 }
 
 /// Projects' folders, for messages that need them.

@@ -43,16 +43,22 @@ impl Life<'_> {
         let words = |error: &dyn std::fmt::Display| {
             format!("the result of {} cannot be stored: {error}", self.id)
         };
-        let bound = !spec.relocatable
-            && outputs::hold_root(session, rows).map_err(|error| words(&error))?;
         let paths: Vec<Vec<u8>> = rows.iter().map(|row| row.path.clone()).collect();
-        let packed = cache::pack(
+        // Results that hold where the workspace lies are good there alone.
+        let places = if spec.relocatable {
+            Vec::new()
+        } else {
+            outputs::places(session)
+        };
+        let packed = cache::pack_looking_for(
+            &places,
             session.outputs_root(),
             &paths,
             &session.pack_options(),
             &store.tmp(),
         )
         .map_err(|error| words(&error))?;
+        let bound = packed.found;
         if cache::digest(&packed.manifest) != cache::digest(rows) {
             return Err(words(&"its outputs changed after it ended"));
         }
