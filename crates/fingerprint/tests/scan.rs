@@ -285,6 +285,14 @@ fn tracked_files_count_although_ignored() {
         names(&second.scan(b"", Ignore::Honour).unwrap()),
         names(&scan)
     );
+    // Nor is it when a folder holds one name more: those that were judged by the same rules keep their fates.
+    files.write("new.c", "");
+    let more = scanner(&files, &memo).with_tracked(tracked(|| unreachable!()));
+    assert_eq!(
+        names(&more.scan(b"", Ignore::Honour).unwrap()),
+        [".gitignore", "a.c", "new.c", "src.txt", "src/deep/c.c"]
+    );
+    files.remove("new.c");
     files.write(".git/index", "22");
     let third = scanner(&files, &memo).with_tracked(tracked(Vec::new));
     assert_eq!(

@@ -2,7 +2,7 @@
 //! Does not walk, nor match patterns.
 
 use std::io;
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::{BUFFER, ScanError, Scanner, Tracked};
 use crate::Digest;
@@ -21,6 +21,8 @@ pub(super) struct Top {
     pub(super) tracked: Option<Tracked>,
     /// The tracked paths, once they were needed, sorted.
     pub(super) paths: OnceLock<Vec<Vec<u8>>>,
+    /// Held while they are read, so that they are read once.
+    pub(super) reading: Mutex<()>,
 }
 
 impl Scanner {
@@ -151,6 +153,10 @@ impl Scanner {
 }
 
 fn tracked_paths(top: &Top) -> Result<&[Vec<u8>], ScanError> {
+    if let Some(paths) = top.paths.get() {
+        return Ok(paths);
+    }
+    let _reading = top.reading.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(paths) = top.paths.get() {
         return Ok(paths);
     }

@@ -81,8 +81,20 @@ impl Scanner {
         if let Some(rules) = &rules
             && rules.digest != shape
         {
+            // A name that was judged by the same rules before keeps its fate: to judge an excluded one anew, the
+            // files that git tracks would have to be read.
+            let before = view
+                .find_folder(&todo.path)
+                .filter(|record| record.shape == rules.digest);
+            let known = |name: &[u8], kind: Kind| {
+                let record = view.name(view.find_name(before.as_ref()?, name)?)?;
+                (record.kind == kind).then_some(record.fate)
+            };
             for (name, kind, fate, _) in &mut names {
-                *fate = self.fate(rules, &join(&todo.path, name), *kind)?;
+                *fate = match known(name, *kind) {
+                    Some(fate) => fate,
+                    None => self.fate(rules, &join(&todo.path, name), *kind)?,
+                };
             }
             judged = rules.digest;
         }
