@@ -23,6 +23,7 @@ mod killed;
 mod outside;
 mod ownership;
 mod places;
+mod poison;
 mod processes;
 mod reboot;
 mod request;

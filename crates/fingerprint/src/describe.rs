@@ -185,7 +185,7 @@ pub fn bound_key(key: Digest, root: Digest) -> Digest {
 pub struct Hash {
     hasher: blake3::Hasher,
     buffer: Vec<u8>,
-    discovered: Option<Vec<Option<Digest>>>,
+    discovered: Option<Vec<(Vec<u8>, Option<Digest>)>>,
 }
 
 impl Hash {
@@ -194,7 +194,12 @@ impl Hash {
         self.flush();
         let base = Digest(*self.hasher.finalize().as_bytes());
         match self.discovered {
-            Some(digests) => discovered_key(base, digests),
+            Some(files) => {
+                let files = files
+                    .iter()
+                    .map(|(path, digest)| (path.as_slice(), *digest));
+                discovered_key(base, files)
+            }
             None => base,
         }
     }
@@ -211,7 +216,9 @@ impl Write for Hash {
             Part::DiscoveredListed => self.discovered = Some(Vec::new()),
             Part::Discovered(row) => {
                 let digest = (row.kind != RowKind::Absent).then_some(row.digest);
-                self.discovered.get_or_insert_default().push(digest);
+                self.discovered
+                    .get_or_insert_default()
+                    .push((row.path.clone(), digest));
             }
             part => encode(part, &mut self.buffer),
         }

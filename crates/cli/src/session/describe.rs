@@ -213,7 +213,7 @@ pub struct Basis {
     /// Files.
     pub inputs: Inputs,
     /// Files that are the same for every task.
-    pub global: Arc<Vec<fingerprint::Row>>,
+    pub global: Arc<Inputs>,
     /// Everything else.
     pub parts: Parts,
 }
@@ -223,14 +223,19 @@ impl Basis {
     pub fn key(&self) -> [u8; 32] {
         let discovered = self.inputs.discovered.as_deref();
         self.parts
-            .with(&self.inputs, &self.global, discovered, fingerprint::key)
+            .with(
+                &self.inputs,
+                &self.global.rows,
+                discovered,
+                fingerprint::key,
+            )
             .0
     }
 
     /// The key without what was discovered.
     pub fn base(&self) -> [u8; 32] {
         self.parts
-            .with(&self.inputs, &self.global, None, fingerprint::key)
+            .with(&self.inputs, &self.global.rows, None, fingerprint::key)
             .0
     }
 
@@ -238,7 +243,7 @@ impl Basis {
     pub fn explain(&self, secret: &[u8; 32]) -> Explanation {
         let discovered = self.inputs.discovered.as_deref();
         self.parts
-            .with(&self.inputs, &self.global, discovered, |description| {
+            .with(&self.inputs, &self.global.rows, discovered, |description| {
                 fingerprint::explain(description, secret)
             })
     }
@@ -254,14 +259,11 @@ pub fn decode(bytes: &[u8]) -> Option<Explanation> {
     postcard::from_bytes(bytes).ok()
 }
 
-/// Files that are the same for every task: the global inputs, as rows.
+/// Files that are the same for every task: the global inputs.
 ///
 /// # Errors
 /// When one cannot be read.
-pub fn global_rows(
-    session: &Session<'_>,
-    workspace: &Workspace,
-) -> Result<Vec<fingerprint::Row>, Fault> {
+pub fn global_inputs(session: &Session<'_>, workspace: &Workspace) -> Result<Inputs, Fault> {
     let items: Vec<crate::config::InputItem> = workspace
         .settings
         .global_inputs
@@ -270,15 +272,11 @@ pub fn global_rows(
         .map(crate::config::InputItem::Glob)
         .collect();
     if items.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Inputs::default());
     }
     let rule = super::inputs::rule_of(b"", &items)?;
-    let rows = rule
-        .collect(&session.tree, &|path| session.git_input(b"", path))?
-        .rows;
+    let mut inputs = rule.collect(&session.tree, &|path| session.git_input(b"", path))?;
     // A lock file that is not there says nothing: naming it would put the length of a list into every key.
-    Ok(rows
-        .into_iter()
-        .filter(|row| row.kind != fingerprint::RowKind::Absent)
-        .collect())
+    inputs.drop_absent();
+    Ok(inputs)
 }

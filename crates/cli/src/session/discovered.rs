@@ -94,44 +94,105 @@ pub fn keep(
         .map_err(|error| error.to_string())
 }
 
+/// Depfiles up to this size are read.
+const LARGEST: u64 = 64 << 20;
+
+/// Where paths of a list start: the root, and the folders mounted in it.
+#[derive(Clone, Copy)]
+pub struct Places<'a> {
+    /// The root, absolute and without links.
+    pub root: &'a Path,
+    /// Prefix and folder of each mount.
+    pub mounts: &'a [(Vec<u8>, PathBuf)],
+}
+
 /// Reads the list that a command left in the depfile at `path`; its relative paths start in `folder`. Both are
 /// absolute. The list is sorted, each path once.
 ///
 /// # Errors
 /// In words that continue "its depfile …", when it cannot be read, or names a path that cannot be resolved.
-pub fn read(root: &Path, folder: &Path, path: &Path) -> Result<List, String> {
-    let text = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
-    let named =
-        depfile::prerequisites(&text).map_err(|error| format!("cannot be read: {error}"))?;
+pub fn read(places: Places<'_>, folder: &Path, path: &Path) -> Result<List, String> {
+    let unreadable = |error: &dyn std::fmt::Display| format!("cannot be read: {error}");
+    // A pipe would be waited for without end.
+    let stat = path
+        .symlink_metadata()
+        .map_err(|error| unreadable(&error))?;
+    if !stat.is_file() || stat.len() > LARGEST {
+        return Err(unreadable(&"it is no file of at most 64 MiB"));
+    }
+    let text = std::fs::read(path).map_err(|error| unreadable(&error))?;
+    let named = depfile::prerequisites(&text).map_err(|error| unreadable(&error))?;
     let mut list = BTreeSet::new();
     for name in named {
-        let resolved = resolve(root, folder, &super::tree::to_path(Path::new(""), &name));
-        list.insert(resolved.ok_or_else(|| {
+        let full = folder.join(super::tree::to_path(Path::new(""), &name));
+        let full = without_dots(&full).ok_or_else(|| {
             format!(
-                "names {}, which lies in no folder that can be found",
+                "names {}, where `..` follows a link or a folder that is not there",
                 lossy(&name)
             )
-        })?);
+        })?;
+        list.insert(told(places, &full));
     }
     Ok(list.into_iter().collect())
 }
 
-/// A path relative to the root where it lies below, else absolute. `..` is resolved on disk: behind a link it does not lead
-/// back to where the text says.
-fn resolve(root: &Path, folder: &Path, name: &Path) -> Option<Vec<u8>> {
-    let full = folder.join(name);
-    let climbs = full
-        .components()
-        .any(|component| component == Component::ParentDir);
-    let full = if climbs {
-        let parent = full.parent()?.canonicalize().ok()?;
-        parent.join(full.file_name()?)
+/// The path without `.` and `..`; `None` where the disk does not lead there by that way, as behind a link.
+fn without_dots(full: &Path) -> Option<PathBuf> {
+    let mut plain = PathBuf::new();
+    let mut climbed = false;
+    for component in full.components() {
+        match component {
+            Component::ParentDir => {
+                climbed = true;
+                plain.pop();
+            }
+            other => plain.push(other),
+        }
+    }
+    if climbed {
+        let real = |path: &Path| path.parent()?.canonicalize().ok();
+        (real(full)? == real(&plain)?).then_some(plain)
     } else {
-        // Joining takes out each `.`.
-        full.components().collect::<PathBuf>()
-    };
-    let path = full.strip_prefix(root).unwrap_or(&full);
-    Some(slashed(path))
+        Some(plain)
+    }
+}
+
+/// A path as it stands in a list.
+fn told(places: Places<'_>, full: &Path) -> Vec<u8> {
+    if let Ok(below) = full.strip_prefix(places.root) {
+        return slashed(below);
+    }
+    let mounted = places
+        .mounts
+        .iter()
+        .find_map(|(prefix, folder)| Some((prefix, full.strip_prefix(folder).ok()?)));
+    match mounted {
+        Some((prefix, below)) => [prefix, &b"/"[..], &slashed(below)].concat(),
+        None => slashed(full),
+    }
+}
+
+/// Whether a folder or link on the way to a file was put in its place since a moment, by the clock that stamps files.
+///
+/// A rename stamps what it moves, but not what lies in that. Names that come and go in a folder stamp it as
+/// well, together with its content, so a folder counts only if its content is older.
+#[cfg(unix)]
+pub fn way_changed(full: &Path, since_ns: i64) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    full.ancestors().skip(1).any(|folder| {
+        let Ok(stat) = folder.symlink_metadata() else {
+            return true;
+        };
+        let ns = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000) + rest;
+        let moved = ns(stat.ctime(), stat.ctime_nsec()) >= since_ns;
+        moved && (stat.is_symlink() || ns(stat.mtime(), stat.mtime_nsec()) < since_ns)
+    })
+}
+
+/// Elsewhere nothing tells.
+#[cfg(not(unix))]
+pub fn way_changed(_full: &Path, _since_ns: i64) -> bool {
+    false
 }
 
 #[cfg(unix)]
@@ -173,24 +234,43 @@ mod tests {
         std::fs::create_dir_all(root.join("p/src")).unwrap();
         std::fs::create_dir_all(root.join("deep/er/inc")).unwrap();
         std::os::unix::fs::symlink("../deep/er/inc", root.join("p/inc")).unwrap();
-        let text = "o: src/a.c ./src/b.h ../c.h inc/../x.h /usr/x.h ";
+        let text = "o: src/a.c ./src/b.h ../c.h src/../x.h /usr/x.h ";
         let file = root.join("p/o.d");
-        std::fs::write(&file, format!("{text}{}\n", root.join("q.h").display())).unwrap();
-        let list = read(&root, &root.join("p"), &file).unwrap();
+        let other = dir.path().canonicalize().unwrap().join("other/m.h");
+        std::fs::write(
+            &file,
+            format!("{text}{} {}\n", root.join("q.h").display(), other.display()),
+        )
+        .unwrap();
+        let mount = dir.path().canonicalize().unwrap().join("other");
+        let mounts = [(b"..other".to_vec(), mount.clone())];
+        let places = Places {
+            root: &root,
+            mounts: &mounts,
+        };
+        let list = read(places, &root.join("p"), &file).unwrap();
         let list: Vec<String> = list.iter().map(|path| lossy(path)).collect();
         assert_eq!(
             list,
             [
+                "..other/m.h",
                 "/usr/x.h",
                 "c.h",
-                "deep/er/x.h",
                 "p/src/a.c",
                 "p/src/b.h",
+                "p/x.h",
                 "q.h"
             ]
         );
-        std::fs::write(&file, "o: gone/../a.h\n").unwrap();
-        let error = read(&root, &root.join("p"), &file).unwrap_err();
-        assert!(error.contains("gone/../a.h"), "{error}");
+        // Where the text says something else than the disk, nothing is guessed.
+        for name in ["gone/../a.h", "inc/../x.h"] {
+            std::fs::write(&file, format!("o: {name}\n")).unwrap();
+            let error = read(places, &root.join("p"), &file).unwrap_err();
+            assert!(error.contains(name), "{error}");
+        }
+        std::fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &file).unwrap();
+        let error = read(places, &root.join("p"), &file).unwrap_err();
+        assert!(error.contains("no file"), "{error}");
     }
 }

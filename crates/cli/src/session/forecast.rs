@@ -139,7 +139,13 @@ fn judge(run: &Run<'_>, task: usize, verdicts: &[Option<Verdict>]) -> Result<For
     let old = session
         .state
         .explanation(&id)
-        .and_then(|bytes| describe::decode(&bytes));
+        .and_then(|bytes| describe::decode(&bytes))
+        .map(|mut old| {
+            if basis.inputs.discovered.is_none() {
+                old.discovered.clear();
+            }
+            old
+        });
     let changes = old
         .as_ref()
         .map(|old| larder_fingerprint::diff(old, &new))

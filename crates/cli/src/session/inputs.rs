@@ -26,6 +26,15 @@ pub struct Inputs {
 }
 
 impl Inputs {
+    /// Leaves out what was named and is not there.
+    pub fn drop_absent(&mut self) {
+        let rows = std::mem::take(&mut self.rows).into_iter();
+        let there = rows
+            .zip(std::mem::take(&mut self.stats))
+            .filter(|(_, stat)| stat.is_some());
+        (self.rows, self.stats) = there.unzip();
+    }
+
     /// The paths that were discovered.
     pub fn list(&self) -> Option<super::format::List> {
         let rows = self.discovered.as_ref()?;

@@ -88,9 +88,12 @@ impl Outputs {
 /// The absolute paths of the workspace and of the folders mounted in it, as they would stand in a file.
 pub fn places(session: &Session<'_>) -> Vec<Vec<u8>> {
     let mounts = session.mounts.iter().map(|(_, folder)| folder);
+    // A variable may lead to a mount by way of a link, and a command may write what the variable says.
+    let spelled = session.workspace.mounts.iter().map(|mount| &mount.folder);
     mounts
         .chain([&session.root])
         .map(|folder| folder.as_os_str().as_encoded_bytes().to_vec())
+        .chain(spelled.filter(|folder| folder.starts_with(b"/")).cloned())
         // One of one or two bytes (`/`) would match everything and tells nothing.
         .filter(|place| place.len() > 2)
         .collect()

@@ -50,6 +50,10 @@ pub fn lossy(path: &[u8]) -> String {
 
 /// A path relative to the workspace as one of the system.
 pub fn to_path(root: &Path, path: &[u8]) -> PathBuf {
+    if path.is_empty() {
+        // Joining nothing would leave a slash at the end.
+        return root.to_owned();
+    }
     #[cfg(unix)]
     {
         use std::os::unix::ffi::OsStrExt as _;
@@ -70,6 +74,15 @@ pub struct View {
     scans: Vec<Scan>,
     /// Each path with its stat tuple.
     pub seen: BTreeMap<Vec<u8>, Seen>,
+}
+
+impl View {
+    /// The first path whose stat tuple or presence differs in another view.
+    pub fn difference(&self, other: &View) -> Option<Vec<u8>> {
+        let differs = |path: &&Vec<u8>| self.seen.get(*path) != other.seen.get(*path);
+        let mut paths = self.seen.keys().chain(other.seen.keys());
+        paths.find(differs).cloned()
+    }
 }
 
 /// A scan and the epoch it was taken in.

@@ -17,8 +17,10 @@ type Stats = Vec<(Vec<u8>, Option<Seen>)>;
 pub(super) struct Before {
     /// Under the output globs.
     pub(super) outputs: View,
-    /// What the dependencies made, direct or not.
-    dependencies: Stats,
+    /// What lay under the outputs of each dependency, direct or not.
+    dependencies: Vec<View>,
+    /// Why the result must not be kept whatever happens.
+    unsound: Option<String>,
     /// What was discovered by the last success.
     discovered: Stats,
     /// The depfile.
@@ -42,16 +44,49 @@ impl Life<'_> {
             begun_ns = crate::state::intent::written_ns(&self.run.session.paths.intents, &self.id)
                 .map_err(|error| Fault::words(&format!("an intent record is gone: {error}")))?;
         }
+        let (dependencies, unsound) = self.look_at_dependencies()?;
         Ok(Before {
+            unsound,
             outputs: outputs
                 .map(|outputs| outputs.list(tree))
                 .transpose()?
                 .unwrap_or_default(),
-            dependencies: self.stats(self.run.handed_on(self.task, &self.deps))?,
+            dependencies,
             discovered: self.stats(basis.inputs.list().unwrap_or_default())?,
             depfile: seen,
             begun_ns,
         })
+    }
+
+    /// What lies under the outputs of the dependencies now, and what of it the key does not know: what the key says of them
+    /// was true when they ended, and somebody may have been there since.
+    fn look_at_dependencies(&self) -> Result<(Vec<View>, Option<String>), Fault> {
+        let tree = &self.run.session.tree;
+        let mut views = Vec::new();
+        let mut unsound = None;
+        for (dep, rows) in self.run.handed_on(self.task, &self.deps)? {
+            let Some(outputs) = self.run.outputs(dep)? else {
+                continue;
+            };
+            let view = outputs.list(tree)?;
+            let made = |path: &[u8]| rows.binary_search_by(|row| row.path.as_slice().cmp(path));
+            if unsound.is_none() {
+                let id = self.run.id(dep);
+                if let Some(stray) = view.seen.keys().find(|path| made(path).is_err()) {
+                    unsound = Some(format!(
+                        "{} lies under the `outputs` of {id}, on which it depends, but was not made by it; remove it, or exclude it there with \"!…\"",
+                        lossy(stray)
+                    ));
+                } else if let Some(wrong) = tree.out_of_place(&rows)?.first() {
+                    unsound = Some(format!(
+                        "{}, which {id} made, changed before it began",
+                        lossy(wrong)
+                    ));
+                }
+            }
+            views.push(view);
+        }
+        Ok((views, unsound))
     }
 
     fn stats(&self, paths: Vec<Vec<u8>>) -> Result<Stats, Fault> {
@@ -92,7 +127,11 @@ impl Life<'_> {
             Some(_) => {}
         }
         let folder = session.path_of(project_dir(&session.workspace, self.task));
-        let list = discovered::read(&session.root, &folder, &session.path_of(&path));
+        let places = discovered::Places {
+            root: &session.root,
+            mounts: &session.mounts,
+        };
+        let list = discovered::read(places, &folder, &session.path_of(&path));
         let mut list = match list {
             Ok(list) => list,
             Err(error) => return Ok(Some(format!("its depfile {shown} {error}"))),
@@ -123,13 +162,25 @@ impl Life<'_> {
         let now = self.stats(list.clone())?;
         for (path, seen) in &now {
             let known = before.discovered.iter().find(|(known, _)| known == path);
-            let made = before.dependencies.iter().any(|(made, _)| made == path);
+            let made = before
+                .dependencies
+                .iter()
+                .any(|view| view.seen.contains_key(path));
+            if seen.is_some_and(|seen| seen.kind == larder_fingerprint::Kind::Folder) {
+                return Ok(Some(format!(
+                    "its depfile names {}, which is a folder",
+                    lossy(path)
+                )));
+            }
             let moved = match (known, seen) {
                 // What dependencies made is compared with the rest of what they made.
                 _ if made => false,
                 (Some((_, was)), now) => was != now,
                 // Nobody knew that it would be read. It held still if it was last changed before the commands began.
-                (None, Some(now)) => now.ctime_ns.max(now.mtime_ns) >= before.begun_ns,
+                (None, Some(now)) => {
+                    stamped(now) >= before.begun_ns
+                        || discovered::way_changed(&self.run.session.path_of(path), before.begun_ns)
+                }
                 (None, None) => false,
             };
             if moved {
@@ -180,22 +231,25 @@ impl Life<'_> {
             self.record.warnings.push(format!("not stored: {reason}"));
             return Ok(Some(reason));
         }
-        if *self.run.global()? != *basis.global {
-            let reason = "a global input changed while it ran".to_owned();
+        if let Some((path, how)) = basis.global.first_difference(&*self.run.global()?) {
+            let reason = format!("the global input {} {how} while it ran", lossy(&path));
             self.record.warnings.push(format!("not stored: {reason}"));
             return Ok(Some(reason));
         }
-        let made = before.dependencies.iter().map(|(path, _)| path.clone());
-        let again = self.stats(made.collect())?;
-        if let Some((was, _)) = before
+        if let Some(reason) = &before.unsound {
+            self.record.warnings.push(format!("not stored: {reason}"));
+            return Ok(Some(reason.clone()));
+        }
+        let (again, _) = self.look_at_dependencies()?;
+        if let Some(path) = before
             .dependencies
             .iter()
             .zip(&again)
-            .find(|(was, is)| was != is)
+            .find_map(|(was, is)| was.difference(is))
         {
             let reason = format!(
                 "{}, which a dependency made, changed while it ran",
-                lossy(&was.0)
+                lossy(&path)
             );
             self.record.warnings.push(format!("not stored: {reason}"));
             return Ok(Some(reason));
@@ -222,6 +276,15 @@ impl Life<'_> {
             return Ok(Some(reason));
         }
         Ok(None)
+    }
+}
+
+/// When a file was last changed. What its time of change says nobody can set; where there is none, the other has to do.
+fn stamped(seen: &Seen) -> i64 {
+    if cfg!(unix) {
+        seen.ctime_ns
+    } else {
+        seen.mtime_ns
     }
 }
 

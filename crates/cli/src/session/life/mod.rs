@@ -251,7 +251,14 @@ impl Life<'_> {
             }
             let old = state
                 .explanation(&self.id)
-                .and_then(|bytes| super::describe::decode(&bytes));
+                .and_then(|bytes| super::describe::decode(&bytes))
+                .map(|mut old| {
+                    // What was discovered is not known now, which says nothing of those files.
+                    if basis.inputs.discovered.is_none() {
+                        old.discovered.clear();
+                    }
+                    old
+                });
             let new = basis.explain(&self.run.session.secret);
             let changes = old
                 .as_ref()

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use larder_cache::Row;
+
 use crate::config::{Dep, DepKind};
 use crate::plan;
 use crate::record::Status;
@@ -12,6 +14,9 @@ use super::super::describe::{self, DepResult};
 use super::super::outputs::Outputs;
 use super::super::tree::Fault;
 use super::{Run, lock};
+
+/// A dependency and what it made.
+type Handed = (usize, Arc<Vec<Row>>);
 
 impl Run<'_> {
     /// What the dependencies of a task hand on.
@@ -93,11 +98,9 @@ impl Run<'_> {
         if let Some(known) = lock(&self.on_disk).get(&task) {
             return Ok(known.clone());
         }
-        let spec = &self.session.workspace.tasks[task];
         let mut rows = Vec::new();
-        if let Some(declared) = spec.outputs.as_deref() {
-            let dir = &self.session.workspace.projects[spec.project].dir;
-            let view = Outputs::new(dir, declared)?.list(&self.session.tree)?;
+        if let Some(outputs) = self.outputs(task)? {
+            let view = outputs.list(&self.session.tree)?;
             rows = self.session.tree.rows(&view, &|_, _| true)?;
         }
         let manifest = larder_cache::digest(&rows);
@@ -114,21 +117,42 @@ impl Run<'_> {
         Ok(result)
     }
 
-    /// Paths of what the dependencies of a task made, direct or not, as far as they enter its key.
-    pub fn handed_on(&self, task: usize, deps: &[DepResult]) -> Vec<Vec<u8>> {
-        let mut paths: Vec<Vec<u8>> = deps
-            .iter()
-            .flat_map(|dep| dep.rows.iter().map(|row| row.path.clone()))
-            .collect();
-        let direct: Vec<&String> = deps.iter().map(|dep| &dep.id).collect();
+    /// The dependencies of a task whose outputs enter its key, direct or not, each with what it made.
+    ///
+    /// # Errors
+    /// When outputs of one that is not part of the run cannot be read.
+    pub fn handed_on(&self, task: usize, deps: &[DepResult]) -> Result<Vec<Handed>, Fault> {
+        let mut handed = Vec::new();
         for other in plan::known_by_key(&self.session.workspace, task) {
-            if other == task || direct.contains(&&self.ids[other]) {
+            if other == task {
                 continue;
             }
-            if let Some(done) = self.done[other].get() {
-                paths.extend(done.rows.iter().map(|row| row.path.clone()));
-            }
+            let direct = deps.iter().find(|dep| dep.id == self.ids[other]);
+            let rows = match (direct, self.done[other].get()) {
+                (Some(direct), _) => Arc::clone(&direct.rows),
+                (None, Some(done)) => Arc::clone(&done.rows),
+                (None, None) => self.as_on_disk(other)?.rows,
+            };
+            handed.push((other, rows));
         }
-        paths
+        Ok(handed)
+    }
+
+    /// The declared outputs of a task.
+    ///
+    /// # Errors
+    /// When a glob cannot be compiled.
+    pub fn outputs(&self, task: usize) -> Result<Option<&Outputs>, Fault> {
+        let workspace = &self.session.workspace;
+        let spec = &workspace.tasks[task];
+        let Some(declared) = spec.outputs.as_deref() else {
+            return Ok(None);
+        };
+        if self.outputs[task].get().is_none() {
+            let dir = &workspace.projects[spec.project].dir;
+            // Whoever was first, they are the same.
+            let _ = self.outputs[task].set(Outputs::new(dir, declared)?);
+        }
+        Ok(self.outputs[task].get())
     }
 }

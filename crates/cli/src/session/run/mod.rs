@@ -75,11 +75,12 @@ pub struct Run<'a> {
     /// Where output goes.
     pub show: &'a Show,
     /// The global inputs and the epoch of the tree they were read in.
-    global: Mutex<(u64, Arc<Vec<larder_fingerprint::Row>>)>,
+    global: Mutex<(u64, Arc<Inputs>)>,
     plan: &'a Plan,
     options: &'a Options,
     ids: Vec<String>,
     rules: Vec<OnceLock<Result<Rule, String>>>,
+    outputs: Vec<OnceLock<Outputs>>,
     done: Vec<OnceLock<Done>>,
     on_disk: Mutex<HashMap<usize, DepResult>>,
     owners: Mutex<HashMap<Vec<u8>, String>>,
@@ -114,7 +115,7 @@ impl<'a> Run<'a> {
         Ok(Run {
             global: Mutex::new((
                 session.tree.epoch(),
-                Arc::new(describe::global_rows(session, &session.workspace)?),
+                Arc::new(describe::global_inputs(session, &session.workspace)?),
             )),
             session,
             show,
@@ -124,6 +125,7 @@ impl<'a> Run<'a> {
                 .map(|task| plan::task_id(&session.workspace, task))
                 .collect(),
             rules: (0..count).map(|_| OnceLock::new()).collect(),
+            outputs: (0..count).map(|_| OnceLock::new()).collect(),
             done: (0..count).map(|_| OnceLock::new()).collect(),
             on_disk: Mutex::default(),
             owners: Mutex::new(owners),
@@ -135,12 +137,12 @@ impl<'a> Run<'a> {
     ///
     /// # Errors
     /// When one cannot be read.
-    pub fn global(&self) -> Result<Arc<Vec<larder_fingerprint::Row>>, Fault> {
+    pub fn global(&self) -> Result<Arc<Inputs>, Fault> {
         let epoch = self.session.tree.epoch();
         let mut known = lock(&self.global);
         if known.0 != epoch {
-            let rows = describe::global_rows(self.session, &self.session.workspace)?;
-            *known = (epoch, Arc::new(rows));
+            let inputs = describe::global_inputs(self.session, &self.session.workspace)?;
+            *known = (epoch, Arc::new(inputs));
         }
         Ok(Arc::clone(&known.1))
     }
@@ -273,10 +275,8 @@ impl<'a> Run<'a> {
             let Some(task) = self.ids.iter().position(|known| known == owner) else {
                 return false;
             };
-            let spec = &self.session.workspace.tasks[task];
-            let dir = &self.session.workspace.projects[spec.project].dir;
-            Outputs::new(dir, spec.outputs.as_deref().unwrap_or_default())
-                .is_ok_and(|outputs| outputs.covers(path))
+            let outputs = self.outputs(task);
+            outputs.is_ok_and(|outputs| outputs.is_some_and(|outputs| outputs.covers(path)))
         };
         rows.iter().find_map(|row| {
             let owner = owners.get(&row.path)?;
@@ -323,6 +323,10 @@ impl<'a> Run<'a> {
         };
         env.retain(|(name, _)| name != lock::ANCESTORS);
         env.push((OsString::from(lock::ANCESTORS), OsString::from(ancestors)));
+        // The folder as the workspace knows it, not by way of a link: what a command writes of it is then recognised.
+        let cwd = session.path_of(dir);
+        env.retain(|(name, _)| name != "PWD");
+        env.push((OsString::from("PWD"), cwd.clone().into_os_string()));
         // Extra arguments belong to the last command, as `cmd1 && cmd2 args` would have it.
         let extra = last && self.plan.requested.contains(&task);
         Spec {
@@ -332,7 +336,7 @@ impl<'a> Run<'a> {
                     execute::Command::Argv(words.iter().map(OsString::from).collect())
                 }
             },
-            cwd: session.path_of(dir),
+            cwd,
             env,
             timeout,
             grace: GRACE,

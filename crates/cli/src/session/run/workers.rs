@@ -138,6 +138,7 @@ impl Run<'_> {
         let session = self.session;
         let updates: HashMap<String, Update> = results
             .values()
+            .filter(|done| done.update.is_some() && (!done.intent || self.is_ours(done)))
             .filter_map(|done| Some((done.record.task.clone(), done.update.clone()?)))
             .collect();
         let mut writes = 0;
@@ -149,7 +150,7 @@ impl Run<'_> {
                     log::debug!(target: STATE, "{}: {} tasks written", session.paths.state.display(), updates.len());
                     writes += 1;
                     for done in results.values().filter(|done| done.intent) {
-                        intent::end(&session.paths.intents, &done.record.task);
+                        self.end_intent(done);
                     }
                 }
                 Err(error) => session.warn(format!(
@@ -171,6 +172,28 @@ impl Run<'_> {
             }
         }
         writes
+    }
+
+    /// Whether the intent record of a task is still that of this process: another one may have begun the task since, and
+    /// then knows better.
+    fn is_ours(&self, done: &Done) -> bool {
+        intent::find(&self.session.paths.intents, &done.record.task)
+            .is_some_and(|record| record.larder == self.session.own)
+    }
+
+    /// Removes the intent record of a task, under its lock: the record of a process that has the task now stays.
+    fn end_intent(&self, done: &Done) {
+        let session = self.session;
+        let name = super::super::lock::token(&session.root_digest, &done.record.task);
+        let lock = std::fs::File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(session.paths.locks.join(name));
+        let Ok(lock) = lock else { return };
+        if lock.try_lock().is_ok() && self.is_ours(done) {
+            intent::end(&session.paths.intents, &done.record.task);
+        }
     }
 
     /// The exit code: the highest of the failed tasks, 130 when interrupted.
