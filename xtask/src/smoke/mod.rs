@@ -64,7 +64,10 @@ fn built(root: &Path) -> Result<PathBuf, Box<dyn Error>> {
 /// The words behind `larder` of the command that the page's workflow prunes with.
 fn prune_line(page: &str) -> Option<Vec<String>> {
     page.lines().find_map(|line| {
-        let line = line.trim().trim_start_matches("- run: ");
+        let line = line
+            .trim()
+            .trim_start_matches("- ")
+            .trim_start_matches("run: ");
         let words = line.strip_prefix("larder ")?;
         words
             .starts_with("cache prune ")
@@ -75,6 +78,20 @@ fn prune_line(page: &str) -> Option<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_page_shows_the_examples_configuration_and_a_prune() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+        let page = read("docs/smoke-builds.md");
+        let config = read("examples/smoke/larder.toml");
+        let lines: Vec<&str> = (config.lines())
+            .filter(|line| !line.starts_with('#'))
+            .collect();
+        let shown = lines.join("\n");
+        assert!(page.contains(shown.trim_start()), "{shown}");
+        assert!(prune_line(&page).is_some());
+    }
 
     #[test]
     fn the_command_of_the_workflow_is_found() {
