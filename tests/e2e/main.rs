@@ -16,6 +16,7 @@ mod diagnostics;
 mod early_cutoff;
 mod explain;
 mod faults;
+mod git_inputs;
 mod hooks;
 mod hostile;
 mod init;

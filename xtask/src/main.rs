@@ -1,4 +1,4 @@
-//! Tasks of this repository: `cargo xtask tidy`, `docs`, `ci`, `bench`, `faults` and `mutate`.
+//! Tasks of this repository: `cargo xtask tidy`, `docs`, `ci`, `bench`, `faults`, `mutate` and `smoke`.
 //! It knows the repository's layout, and nothing of what the crates do.
 // A task runner talks to whoever started it.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
@@ -11,6 +11,7 @@ mod faults;
 mod mutate;
 #[cfg(test)]
 mod own_build;
+mod smoke;
 mod tidy;
 
 use std::error::Error;
@@ -44,6 +45,8 @@ enum Xtask {
     Faults(faults::Args),
     /// Remove and reverse each guard, and want a test to fail each time (needs cargo-mutants)
     Mutate(mutate::Args),
+    /// Build source trees of others through examples/smoke, and assert what ran
+    Smoke(smoke::Args),
 }
 
 fn main() -> ExitCode {
@@ -83,6 +86,7 @@ fn run(task: &Xtask) -> Result<ExitCode, Box<dyn Error>> {
         } else {
             ExitCode::FAILURE
         }),
+        Xtask::Smoke(args) => smoke::run(&root, args),
         Xtask::Ci => {
             let status = Command::new("bash")
                 .arg(".ci/run")

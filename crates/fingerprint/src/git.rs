@@ -159,7 +159,8 @@ fn differing(repository: &Repository, prefix: &[u8]) -> Result<BTreeSet<Vec<u8>>
     let converts = repository
         .config()?
         .get_string("core.autocrlf")
-        .is_ok_and(|value| value != "false");
+        .is_ok_and(|value| value != "false")
+        || overlooks(&repository.config()?);
     let index = repository.index()?;
     for entry in index.iter().filter(|entry| within(&entry.path, prefix)) {
         let assumed = entry.flags & git2::IndexEntryFlag::VALID.bits() != 0;
@@ -172,6 +173,12 @@ fn differing(repository: &Repository, prefix: &[u8]) -> Result<BTreeSet<Vec<u8>>
         }
     }
     Ok(paths)
+}
+
+/// Whether git is set to take a file for unchanged on fewer grounds than it could.
+fn overlooks(config: &git2::Config) -> bool {
+    let off = |name| config.get_bool(name).is_ok_and(|on| !on);
+    off("core.trustctime") || off("core.fileMode")
 }
 
 /// Whether what is on disk is not, byte for byte, what git stores.

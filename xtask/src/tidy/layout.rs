@@ -19,6 +19,7 @@ const TOP: &[&str] = &[
     "README.md",
     "crates",
     "docs",
+    "examples",
     "larder.toml",
     "tests",
     "xtask",

@@ -1,0 +1,1 @@
+"""Stands in for setuptools while `fetch` runs; see ../names_only.py."""
