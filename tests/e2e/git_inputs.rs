@@ -275,7 +275,6 @@ fn excludes_of_the_user_do_not_hide_an_untracked_file() {
 }
 
 #[test]
-#[ignore = "outputs that git does not ignore count as untracked inputs, so the result is not stored and never restored"]
 fn a_tasks_own_outputs_are_not_among_its_inputs() {
     let sandbox = workspace();
     let one = one(&sandbox);

@@ -63,9 +63,11 @@ pub fn tracked(root: &Path) -> Option<Tracked> {
 /// differ from it, untracked ones included. Files that git is told to assume unchanged or to skip, and files that
 /// pass through filters or line-end conversion, are compared by content. Outside a repository, a plain walk.
 ///
+/// What differs and is `left_out`, by its path in the folder, does not count: what a task makes itself is none of its inputs.
+///
 /// # Errors
 /// When the repository or a file cannot be read.
-pub fn git_input(folder: &Path) -> Result<Digest, GitError> {
+pub fn git_input(folder: &Path, left_out: &dyn Fn(&[u8]) -> bool) -> Result<Digest, GitError> {
     let opened = |source| GitError::Open {
         folder: folder.to_owned(),
         source,
@@ -79,11 +81,13 @@ pub fn git_input(folder: &Path) -> Result<Digest, GitError> {
     let scanner = Scanner::new(files, crate::Memo::empty([0; 32]));
     let repository = match Repository::discover(&real) {
         Ok(repository) => repository,
-        Err(error) if error.code() == git2::ErrorCode::NotFound => return walked(&scanner),
+        Err(error) if error.code() == git2::ErrorCode::NotFound => {
+            return walked(&scanner, left_out);
+        }
         Err(error) => return Err(failed(error)),
     };
     let Some(prefix) = inside(&repository, &real) else {
-        return walked(&scanner);
+        return walked(&scanner, left_out);
     };
     let tree = tree_at_head(&repository, &prefix).map_err(failed)?;
     let differing = differing(&repository, &prefix).map_err(failed)?;
@@ -98,7 +102,7 @@ pub fn git_input(folder: &Path) -> Result<Digest, GitError> {
                 }..,
             )
             .unwrap_or(b"");
-        row_of(&scanner, path, &mut rows)?;
+        row_of(&scanner, path, left_out, &mut rows)?;
     }
     let mut hasher = blake3::Hasher::new();
     hasher.update(b"git 1");
@@ -110,9 +114,9 @@ pub fn git_input(folder: &Path) -> Result<Digest, GitError> {
     Ok(Digest(*hasher.finalize().as_bytes()))
 }
 
-fn walked(scanner: &Scanner) -> Result<Digest, GitError> {
+fn walked(scanner: &Scanner, left_out: &dyn Fn(&[u8]) -> bool) -> Result<Digest, GitError> {
     let scan = scanner.scan(b"", Ignore::Honour)?;
-    let entries: Vec<_> = scan.iter().collect();
+    let entries: Vec<_> = scan.iter().filter(|entry| !left_out(entry.path)).collect();
     let rows = scanner.rows(&entries)?;
     let rows = manifest_digest(&rows);
     Ok(Digest(
@@ -125,14 +129,21 @@ fn walked(scanner: &Scanner) -> Result<Digest, GitError> {
 }
 
 /// A differing path as it lies on disk: a file, a link, nothing, or a folder (a nested repository) with all it holds.
-fn row_of(scanner: &Scanner, path: &[u8], rows: &mut Vec<Row>) -> Result<(), GitError> {
+fn row_of(
+    scanner: &Scanner,
+    path: &[u8],
+    left_out: &dyn Fn(&[u8]) -> bool,
+    rows: &mut Vec<Row>,
+) -> Result<(), GitError> {
     let path = path.strip_suffix(b"/").unwrap_or(path);
     let scan = scanner.scan(path, Ignore::Honour)?;
     if scan.is_empty() {
-        rows.push(Row::absent(path));
+        if !left_out(path) {
+            rows.push(Row::absent(path));
+        }
         return Ok(());
     }
-    let entries: Vec<_> = scan.iter().collect();
+    let entries: Vec<_> = scan.iter().filter(|entry| !left_out(entry.path)).collect();
     rows.extend(scanner.rows(&entries)?);
     Ok(())
 }

@@ -50,7 +50,7 @@ fn setup() -> (tempfile::TempDir, Repository) {
 }
 
 fn input(dir: &tempfile::TempDir) -> Digest {
-    git_input(&dir.path().join("in")).unwrap()
+    git_input(&dir.path().join("in"), &|_| false).unwrap()
 }
 
 #[test]

@@ -275,7 +275,9 @@ pub fn global_inputs(session: &Session<'_>, workspace: &Workspace) -> Result<Inp
         return Ok(Inputs::default());
     }
     let rule = super::inputs::rule_of(b"", &items)?;
-    let mut inputs = rule.collect(&session.tree, &|path| session.git_input(b"", path))?;
+    let mut inputs = rule.collect(&session.tree, &|path| {
+        session.git_input(b"", path, &|_| false)
+    })?;
     // A lock file that is not there says nothing: naming it would put the length of a list into every key.
     inputs.drop_absent();
     Ok(inputs)

@@ -157,8 +157,8 @@ fn without_dots(full: &Path) -> Option<PathBuf> {
     }
 }
 
-/// A path as it stands in a list.
-fn told(places: Places<'_>, full: &Path) -> Vec<u8> {
+/// A path as it stands in a list: relative to the workspace or to one of its mounts, else absolute.
+pub fn told(places: Places<'_>, full: &Path) -> Vec<u8> {
     if let Ok(below) = full.strip_prefix(places.root) {
         return slashed(below);
     }
@@ -167,6 +167,7 @@ fn told(places: Places<'_>, full: &Path) -> Vec<u8> {
         .iter()
         .find_map(|(prefix, folder)| Some((prefix, full.strip_prefix(folder).ok()?)));
     match mounted {
+        Some((prefix, below)) if below.as_os_str().is_empty() => prefix.clone(),
         Some((prefix, below)) => [prefix, &b"/"[..], &slashed(below)].concat(),
         None => slashed(full),
     }

@@ -144,7 +144,8 @@ pub fn rule(workspace: &Workspace, task: usize) -> Result<Rule, Fault> {
     let spec = &workspace.tasks[task];
     let dir = &workspace.projects[spec.project].dir;
     let mut rule = rule_of(dir, spec.inputs.as_deref().unwrap_or(&[InputItem::Default]))?;
-    if rule.items.iter().any(|item| matches!(item, Item::Default)) {
+    let whole = |item: &Item| matches!(item, Item::Default | Item::Git(_));
+    if rule.items.iter().any(whole) {
         for other in workspace.tasks.iter().filter(|task| task.depfile.is_some()) {
             let other_dir = &workspace.projects[other.project].dir;
             rule.own.push(compiled(other_dir, other.depfile.iter())?);
@@ -178,9 +179,15 @@ impl Rule {
     fn default_takes(&self, path: &[u8]) -> bool {
         let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
         name != b"larder.toml"
-            && !self.own.iter().any(|globs| globs.is_match(path))
+            && !self.makes(path)
             // A folder that is empty but for outputs is there or not, as runs and cleaning leave it.
             && !self.own_folders.iter().any(|folder| within(folder, path))
+    }
+
+    /// Whether a path is an output of the task or of what it depends on, or a depfile. Known only where inputs are
+    /// taken by folder.
+    pub fn makes(&self, path: &[u8]) -> bool {
+        self.own.iter().any(|globs| globs.is_match(path))
     }
 
     /// Whether the rule takes a path; `default` tells whether a scan that honours ignore files saw it.

@@ -455,9 +455,24 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// When the folder cannot be read.
-    fn git_input(&self, dir: &[u8], path: &str) -> Result<Digest, Fault> {
+    fn git_input(
+        &self,
+        dir: &[u8],
+        path: &str,
+        left_out: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<Digest, Fault> {
         let folder = self.path_of(dir).join(path);
-        larder_fingerprint::git::git_input(&folder)
+        let places = discovered::Places {
+            root: &self.root,
+            mounts: &self.mounts,
+        };
+        let real = folder.canonicalize().unwrap_or(folder.clone());
+        let place = discovered::told(places, &real);
+        let inside = |below: &[u8]| match place.as_slice() {
+            b"" => left_out(below),
+            place => left_out(&[place, b"/", below].concat()),
+        };
+        larder_fingerprint::git::git_input(&folder, &inside)
             .map_err(|error| Fault::Words(format!("the git input {path} cannot be read: {error}")))
     }
 }

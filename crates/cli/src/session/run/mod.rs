@@ -218,7 +218,7 @@ impl<'a> Run<'a> {
         let rule = rule.as_ref().map_err(|message| Fault::words(message))?;
         let dir = &workspace.projects[workspace.tasks[task].project].dir;
         let inputs = rule.collect(&self.session.tree, &|path| {
-            self.session.git_input(dir, path)
+            self.session.git_input(dir, path, &|path| rule.makes(path))
         })?;
         self.refuse_foreign(task, inputs.rows.iter().map(|row| &row.path))?;
         Ok(inputs)
