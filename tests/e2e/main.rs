@@ -5,6 +5,7 @@
 
 mod sandbox;
 
+mod answers;
 mod bad_config;
 mod bad_files;
 mod clock;
@@ -32,3 +33,4 @@ mod restore;
 mod rights;
 mod skip;
 mod upkeep;
+mod waiting;
