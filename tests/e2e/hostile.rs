@@ -1,5 +1,7 @@
 //! What a hostile or careless user does, and what must come out right all the same.
 
+use std::process::{Command, Stdio};
+
 use crate::sandbox::Sandbox;
 
 #[test]
@@ -137,6 +139,48 @@ fn a_task_that_another_process_has_ended_is_not_run_again_while_that_goes_on() {
     assert!(first.wait().unwrap().success());
     assert_eq!(statuses[".#a"], "up-to-date");
     assert_eq!(sandbox.ran(), ["a"]);
+}
+
+#[test]
+fn a_task_that_another_process_has_ended_is_not_run_again_after_that_is_gone() {
+    let sandbox = Sandbox::new(&[
+        (
+            "larder.toml",
+            "[tasks.a]\ncommand = \"echo a >> ../ran.log; mkdir -p out; cp src out/r\"\ninputs = [\"src\"]\noutputs = [\"out/**\"]\nstore = false\ndepends-on = [\"z\"]\n[tasks.z]\ncommand = \"if [ -e ../go ]; then echo > ../there; cat ../go; fi\"\ninputs = [\"zsrc\"]\noutputs = []\n",
+        ),
+        ("src", "1"),
+        ("zsrc", "1"),
+    ]);
+    sandbox.larder("a");
+    sandbox.write("src", "2");
+    sandbox.write("zsrc", "2");
+    let go = sandbox.base().join("go");
+    assert!(Command::new("mkfifo").arg(&go).status().unwrap().success());
+    // It knows the state as it is now, and waits before it comes to `a`.
+    let first = sandbox
+        .command()
+        .args(["a", "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    while !sandbox.base().join("there").exists() {
+        std::thread::yield_now();
+    }
+    assert_eq!(sandbox.statuses("a --only", 0)[".#a"], "ran");
+    std::fs::write(&go, "go").unwrap();
+    let output = first.wait_with_output().unwrap();
+    let record: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let statuses: Vec<_> = record["tasks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|task| (task["task"].as_str(), task["status"].as_str()))
+        .collect();
+    assert!(
+        statuses.contains(&(Some(".#a"), Some("up-to-date"))),
+        "{record}"
+    );
+    assert_eq!(sandbox.ran(), ["a", "a"]);
 }
 
 #[cfg(target_os = "linux")]
