@@ -88,6 +88,31 @@ fn a_cache_that_may_only_be_read_still_restores() {
 }
 
 #[test]
+fn the_record_says_what_the_cache_was_asked() {
+    let sandbox = Sandbox::simple();
+    let config = sandbox.read("larder.toml");
+    let asked = |line: &str, used: &str| {
+        let record = sandbox.record(line, 0);
+        assert_eq!(record["tasks"][0]["cache"], used, "{line} {record:#}");
+    };
+    asked("build", "miss");
+    asked("build", "hit");
+    sandbox.remove("out");
+    asked("build --cache=local:w", "bypassed");
+    asked("build --force", "bypassed");
+    // There can be no entry, so none was bypassed unless by force.
+    for without in [
+        format!("{config}store = false\n"),
+        config.replace("outputs = ", "# outputs = "),
+    ] {
+        sandbox.write("larder.toml", &without);
+        sandbox.write("src.txt", "two\n");
+        asked("build", "off");
+        asked("build --force", "bypassed");
+    }
+}
+
+#[test]
 fn a_cache_that_is_only_to_be_read_is_not_written() {
     let sandbox = Sandbox::simple();
     let record = sandbox.record("build --cache=local:r", 0);

@@ -135,6 +135,39 @@ fn a_discovered_file_that_is_written_meanwhile_is_not_trusted() {
 }
 
 #[test]
+fn what_it_makes_itself_and_its_depfile_may_be_named_there() {
+    let sandbox = compiler();
+    let command = "echo cc >> $RAN; mkdir -p out; sed s/a/g/ a.h > out/gen.h; cat main.c out/gen.h > out/o; echo out/o: main.c a.h out/gen.h o.d > o.d";
+    sandbox.write("larder.toml", &config(command, ""));
+    assert_eq!(sandbox.record("cc", 0)["tasks"][0]["stored"], true);
+    assert_eq!(sandbox.statuses("cc", 0)[".#cc"], "up-to-date");
+    sandbox.remove("out");
+    sandbox.remove("o.d");
+    assert_eq!(sandbox.statuses("cc", 0)[".#cc"], "restored");
+    assert_eq!(sandbox.ran(), ["cc"]);
+    sandbox.write("a.h", "abc\n");
+    assert_eq!(sandbox.statuses("cc", 0)[".#cc"], "ran");
+    assert_eq!(sandbox.read("out/o"), "#include a.h\ncode\ngbc\n");
+}
+
+#[test]
+fn beside_what_a_dependency_made_a_discovered_file_is_judged_all_the_same() {
+    let sandbox = compiler();
+    // Dated as if it were written after the command began, which says nothing about what a dependency made.
+    let rest = "depends-on = [\"gen\"]\n[tasks.gen]\ncommand = \"echo g > gen.h; touch -d 2099-01-01 gen.h\"\ninputs = []\noutputs = [\"gen.h\"]\n";
+    sandbox.write("larder.toml", &config(CC, rest));
+    sandbox.write("main.c", "#include gen.h\n");
+    assert_eq!(sandbox.statuses("cc", 0)[".#cc"], "ran");
+    assert_eq!(sandbox.statuses("cc", 0)[".#cc"], "up-to-date");
+    let writer = "mkdir -p out; echo new > b.h; cat b.h gen.h > out/o; echo out/o: b.h gen.h > o.d";
+    sandbox.write("larder.toml", &config(writer, rest));
+    let outcome = sandbox.larder("cc");
+    let reason = "b.h, which it read, was written while it ran";
+    assert!(outcome.stderr.contains(reason), "{}", outcome.all());
+    assert_eq!(sandbox.statuses("cc", 0)[".#cc"], "ran");
+}
+
+#[test]
 fn a_discovered_output_of_a_task_it_does_not_depend_on_is_told() {
     let sandbox = compiler();
     let gen_task =

@@ -124,7 +124,7 @@ fn a_killed_run_is_noticed_though_every_known_output_is_in_place() {
     let sandbox = Sandbox::new(&[
         (
             "larder.toml",
-            "[tasks.build]\ncommand = \"mkdir -p out; if [ -e ../kill ]; then echo half > out/half; kill -9 $PPID; fi; cat src.txt > out/result.txt\"\ninputs = [\"src.txt\"]\noutputs = [\"out/**\"]\nclean = false\n",
+            "[tasks.build]\ncommand = \"mkdir -p out; if [ -e ../kill ]; then echo half > out/half; kill -9 $PPID; exit 1; fi; cat src.txt > out/result.txt\"\ninputs = [\"src.txt\"]\noutputs = [\"out/**\"]\nclean = false\n",
         ),
         ("src.txt", "one\n"),
     ]);
@@ -134,6 +134,7 @@ fn a_killed_run_is_noticed_though_every_known_output_is_in_place() {
     assert_eq!(sandbox.larder("build").code, -1);
     std::fs::remove_file(sandbox.base().join("kill")).unwrap();
     sandbox.write("src.txt", "one\n");
+    assert_eq!(sandbox.read("out/result.txt"), "one\n");
     assert_eq!(sandbox.statuses("build", 0)[".#build"], "restored");
     assert_eq!(sandbox.read("out/result.txt"), "one\n");
     assert!(!sandbox.exists("out/half"), "the killed run's file is gone");

@@ -1,5 +1,7 @@
 //! What a hostile or careless user does, and what must come out right all the same.
 
+use std::process::{Command, Stdio};
+
 use crate::sandbox::Sandbox;
 
 #[test]
@@ -86,6 +88,58 @@ fn an_output_may_move_from_one_task_to_another() {
     assert_eq!(sandbox.read("out/x1"), "x\n");
 }
 
+/// Two tasks whose globs overlap; what each writes is in `a.txt` and `b.txt`.
+fn overlapping() -> Sandbox {
+    let task = |name: &str| {
+        format!(
+            "[tasks.{name}]\ncommand = \"echo {name} >> ../ran.log; mkdir -p out; for f in $(cat {name}.txt); do echo {name} > out/$f; done\"\ninputs = [\"{name}.txt\"]\noutputs = [\"out/*\"]\n"
+        )
+    };
+    Sandbox::new(&[
+        (
+            "larder.toml",
+            &format!(
+                "[tasks.a0]\ncommand = \"true\"\noutputs = []\n{}depends-on = [\"a\"]\n{}",
+                task("b"),
+                task("a")
+            ),
+        ),
+        ("a.txt", "a x"),
+        ("b.txt", "b"),
+    ])
+}
+
+#[test]
+fn a_path_that_two_tasks_write_is_an_error_that_names_both() {
+    let sandbox = overlapping();
+    sandbox.write("b.txt", "b x");
+    for status in ["ran", "restored"] {
+        let record = sandbox.record("b", 1);
+        let tasks = record["tasks"].as_array().unwrap();
+        let of = |name: &str| tasks.iter().find(|task| task["task"] == name).unwrap();
+        // It is never the first one's fault: what the other one wrote over its output is moved aside.
+        assert_eq!(of(".#a")["status"], status, "{record:#}");
+        let error = of(".#b")["error"].as_str().unwrap();
+        let words = "it writes out/x, which .#a wrote too";
+        assert!(error.contains(words), "{error}");
+    }
+    sandbox.write("b.txt", "b");
+    assert_eq!(sandbox.statuses("b", 0)[".#a"], "restored");
+    assert_eq!(sandbox.read("out/x"), "a\n");
+    assert_eq!(sandbox.read("out/b"), "b\n");
+    assert_eq!(sandbox.ran(), ["a", "b", "b", "b"]);
+}
+
+#[test]
+fn a_path_moves_between_two_tasks_that_both_declare_it() {
+    let sandbox = overlapping();
+    assert_eq!(sandbox.statuses("b", 0)[".#b"], "ran");
+    sandbox.write("a.txt", "a");
+    sandbox.write("b.txt", "b x");
+    assert_eq!(sandbox.statuses("b", 0)[".#b"], "ran");
+    assert_eq!(sandbox.read("out/x"), "b\n");
+}
+
 #[test]
 fn what_lies_behind_an_edge_that_is_not_transitive_is_an_ordinary_input() {
     let sandbox = Sandbox::new(&[
@@ -137,6 +191,48 @@ fn a_task_that_another_process_has_ended_is_not_run_again_while_that_goes_on() {
     assert!(first.wait().unwrap().success());
     assert_eq!(statuses[".#a"], "up-to-date");
     assert_eq!(sandbox.ran(), ["a"]);
+}
+
+#[test]
+fn a_task_that_another_process_has_ended_is_not_run_again_after_that_is_gone() {
+    let sandbox = Sandbox::new(&[
+        (
+            "larder.toml",
+            "[tasks.a]\ncommand = \"echo a >> ../ran.log; mkdir -p out; cp src out/r\"\ninputs = [\"src\"]\noutputs = [\"out/**\"]\nstore = false\ndepends-on = [\"z\"]\n[tasks.z]\ncommand = \"if [ -e ../go ]; then echo > ../there; cat ../go; fi\"\ninputs = [\"zsrc\"]\noutputs = []\n",
+        ),
+        ("src", "1"),
+        ("zsrc", "1"),
+    ]);
+    sandbox.larder("a");
+    sandbox.write("src", "2");
+    sandbox.write("zsrc", "2");
+    let go = sandbox.base().join("go");
+    assert!(Command::new("mkfifo").arg(&go).status().unwrap().success());
+    // It knows the state as it is now, and waits before it comes to `a`.
+    let first = sandbox
+        .command()
+        .args(["a", "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    while !sandbox.base().join("there").exists() {
+        std::thread::yield_now();
+    }
+    assert_eq!(sandbox.statuses("a --only", 0)[".#a"], "ran");
+    std::fs::write(&go, "go").unwrap();
+    let output = first.wait_with_output().unwrap();
+    let record: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let statuses: Vec<_> = record["tasks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|task| (task["task"].as_str(), task["status"].as_str()))
+        .collect();
+    assert!(
+        statuses.contains(&(Some(".#a"), Some("up-to-date"))),
+        "{record}"
+    );
+    assert_eq!(sandbox.ran(), ["a", "a"]);
 }
 
 #[cfg(target_os = "linux")]

@@ -241,25 +241,6 @@ fn clean_removes_what_is_owned_and_rescues_what_was_edited() {
     assert!(!sandbox.at("out/sub").exists());
 }
 
-/// A folder on another file system than the temporary one, where this machine has any.
-fn elsewhere(here: &std::path::Path) -> Option<tempfile::TempDir> {
-    let device = |path: &std::path::Path| fs::metadata(path).ok().map(|meta| meta.dev());
-    let found = ["/dev/shm", "/run", "/var/tmp", "/tmp"]
-        .into_iter()
-        .map(std::path::Path::new)
-        .filter(|path| device(path).is_some() && device(path) != device(here))
-        .find_map(|path| tempfile::tempdir_in(path).ok());
-    if found.is_none() {
-        use std::io::Write as _;
-        // Print macros would be swallowed by the harness.
-        let _ = writeln!(
-            std::io::stderr(),
-            "skipped: rescues to another file system: there is none that can be written"
-        );
-    }
-    found
-}
-
 #[test]
 fn a_rescue_to_another_file_system_keeps_content_mode_and_links() {
     let (sandbox, entry) = stored();

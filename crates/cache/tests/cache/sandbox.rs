@@ -137,3 +137,22 @@ fn walk(root: &Path, dir: &Path, found: &mut BTreeMap<Vec<u8>, (String, Vec<u8>)
         found.insert(name, (kind, content));
     }
 }
+
+/// A folder on another file system than the temporary one, where this machine has any.
+pub(crate) fn elsewhere(here: &Path) -> Option<tempfile::TempDir> {
+    let device = |path: &Path| fs::metadata(path).ok().map(|meta| meta.dev());
+    let found = ["/dev/shm", "/run", "/var/tmp", "/tmp"]
+        .into_iter()
+        .map(Path::new)
+        .filter(|path| device(path).is_some() && device(path) != device(here))
+        .find_map(|path| tempfile::tempdir_in(path).ok());
+    if found.is_none() {
+        use std::io::Write as _;
+        // Print macros would be swallowed by the harness.
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: nothing is moved to another file system: there is none that can be written"
+        );
+    }
+    found
+}

@@ -152,6 +152,126 @@ fn of_many_first_results_at_once_one_is_stored_and_all_others_see_it() {
     }
 }
 
+/// Few moments are the same: without one atomic step some of so many rounds go wrong.
+const ROUNDS: u8 = 250;
+
+#[test]
+fn two_first_results_at_the_same_moment_never_both_count_as_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || DiskStore::open(folder.path()).unwrap();
+    let (processes, barrier) = ([open(), open()], std::sync::Barrier::new(2));
+    let stored: Vec<usize> = std::thread::scope(|scope| {
+        let threads = processes.iter().enumerate().map(|(number, store)| {
+            let barrier = &barrier;
+            scope.spawn(move || {
+                let mut entry = entry_of(Vec::new(), None);
+                entry.log = vec![u8::try_from(number).unwrap()];
+                (0..ROUNDS)
+                    .map(|round| {
+                        barrier.wait();
+                        let put = store.put(&Key([round; 32]), &entry, Put::First).unwrap();
+                        usize::from(put == PutOutcome::Stored)
+                    })
+                    .collect::<Vec<usize>>()
+            })
+        });
+        let threads: Vec<_> = threads.collect();
+        let each: Vec<_> = threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect();
+        each[0].iter().zip(&each[1]).map(|(a, b)| a + b).collect()
+    });
+    assert_eq!(stored, vec![1; usize::from(ROUNDS)]);
+}
+
+/// A source that says once what it says instead of its bytes.
+struct Hiccup<'a> {
+    error: Option<std::io::ErrorKind>,
+    rest: &'a [u8],
+}
+
+impl Read for Hiccup<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self.error.take() {
+            Some(kind) => Err(kind.into()),
+            None => self.rest.read(buffer),
+        }
+    }
+}
+
+#[test]
+fn an_interrupted_read_is_repeated_and_any_other_fault_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = DiskStore::open(folder.path()).unwrap();
+    let bytes = b"artifact";
+    let id = ArtifactId(*blake3::hash(bytes).as_bytes());
+    let save = |kind| {
+        let mut source = Hiccup {
+            error: Some(kind),
+            rest: bytes,
+        };
+        store.save(&id, Source::Reader(&mut source))
+    };
+    save(std::io::ErrorKind::ConnectionReset).unwrap_err();
+    assert_eq!(store.missing(&[id]).unwrap(), [id]);
+    save(std::io::ErrorKind::Interrupted).unwrap();
+    assert!(store.missing(&[id]).unwrap().is_empty());
+}
+
+/// A source during whose reading another process saves the same artifact.
+struct Overtaken<'a> {
+    other: &'a DiskStore,
+    id: ArtifactId,
+    bytes: &'a [u8],
+    rest: &'a [u8],
+}
+
+impl Read for Overtaken<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.other
+            .save(&self.id, Source::Reader(&mut &*self.bytes))
+            .unwrap();
+        self.rest.read(buffer)
+    }
+}
+
+#[test]
+fn an_artifact_that_another_process_saved_meanwhile_is_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = DiskStore::open(folder.path()).unwrap();
+    let other = DiskStore::open(folder.path()).unwrap();
+    let bytes = &b"artifact"[..];
+    let id = ArtifactId(*blake3::hash(bytes).as_bytes());
+    let mut source = Overtaken {
+        other: &other,
+        id,
+        bytes,
+        rest: bytes,
+    };
+    store.save(&id, Source::Reader(&mut source)).unwrap();
+    let mut found = Vec::new();
+    let mut reader = store.open(&id).unwrap().unwrap();
+    reader.read_to_end(&mut found).unwrap();
+    assert_eq!(found, bytes);
+}
+
+#[test]
+fn an_artifact_that_cannot_be_put_in_its_place_is_not_called_saved() {
+    let sandbox = Sandbox::new();
+    let Some(other) = elsewhere(&sandbox.root()) else {
+        return;
+    };
+    let bytes = &b"artifact"[..];
+    let id = ArtifactId(*blake3::hash(bytes).as_bytes());
+    // A folder of artifacts on another file system: nothing can be moved or linked there.
+    let at = place(&sandbox, "artifacts", &id.to_string());
+    std::os::unix::fs::symlink(other.path(), at.parent().unwrap()).unwrap();
+    let saved = sandbox.store.save(&id, Source::Reader(&mut &*bytes));
+    assert!(saved.is_err());
+    assert_eq!(sandbox.store.missing(&[id]).unwrap(), [id]);
+}
+
 /// Where an entry or artifact lies.
 fn place(sandbox: &Sandbox, kind: &str, hex: &str) -> std::path::PathBuf {
     let folder = sandbox.dir.path().join("store/v1").join(kind);

@@ -28,7 +28,7 @@ fn path(sandbox: &Sandbox, part: &str, hex: &str) -> PathBuf {
 
 /// Makes an entry and its artifact look unused for so many hours.
 fn age(sandbox: &Sandbox, (key, id): (Key, ArtifactId), hours: u64) {
-    let time = SystemTime::now() - Duration::from_secs(hours * 3600);
+    let time = hours_ago(hours);
     for path in [
         path(sandbox, "entries", &key.to_string()),
         path(sandbox, "artifacts", &id.to_string()),
@@ -89,6 +89,67 @@ fn what_another_running_process_used_is_held() {
     assert_eq!((pruned.entries, pruned.artifacts), (1, 1));
     assert!(running.open(&used.1).unwrap().is_some());
     assert!(running.open(&idle.1).unwrap().is_none());
+}
+
+/// The leases in the store.
+fn leases(sandbox: &Sandbox) -> Vec<PathBuf> {
+    let folder = sandbox.store.tmp().with_file_name("leases");
+    let entries = fs::read_dir(folder).unwrap();
+    entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+fn hours_ago(hours: u64) -> SystemTime {
+    SystemTime::now() - Duration::from_secs(hours * 3600)
+}
+
+#[test]
+fn what_was_used_since_the_lease_of_a_living_process_is_held_and_no_older_thing() {
+    let sandbox = Sandbox::new();
+    let own = leases(&sandbox);
+    let running = DiskStore::open(sandbox.dir.path().join("store")).unwrap();
+    let lease = leases(&sandbox)
+        .into_iter()
+        .find(|path| !own.contains(path));
+    // It has been at work for fifty hours and used one entry thirty hours ago, another just when it began.
+    let begun = hours_ago(50);
+    let lease = File::open(lease.unwrap()).unwrap();
+    lease.set_modified(begun).unwrap();
+    let (used, first, idle) = (
+        store(&sandbox.store, 1, 1),
+        store(&sandbox.store, 2, 2),
+        store(&sandbox.store, 3, 3),
+    );
+    age(&sandbox, used, 30);
+    age(&sandbox, idle, 100);
+    // Leases are dated by another clock than files: two seconds are allowed for that, and no more.
+    for path in [
+        path(&sandbox, "entries", &first.0.to_string()),
+        path(&sandbox, "artifacts", &first.1.to_string()),
+    ] {
+        let file = File::open(path).unwrap();
+        file.set_modified(begun - Duration::from_secs(2)).unwrap();
+    }
+    let pruned = sandbox.store.prune(&limits(Some(0), None)).unwrap();
+    assert_eq!((pruned.entries, pruned.artifacts), (1, 1));
+    for held in [used, first] {
+        assert!(running.get(&held.0).unwrap().is_some());
+    }
+    assert!(running.get(&idle.0).unwrap().is_none());
+}
+
+#[test]
+fn the_lease_of_a_dead_process_holds_nothing() {
+    let sandbox = Sandbox::new();
+    let stale = sandbox.store.tmp().with_file_name("leases").join("stale");
+    fs::write(&stale, "").unwrap();
+    File::open(&stale)
+        .unwrap()
+        .set_modified(hours_ago(50))
+        .unwrap();
+    let used = store(&sandbox.store, 1, 1);
+    age(&sandbox, used, 30);
+    let pruned = sandbox.store.prune(&limits(Some(0), None)).unwrap();
+    assert_eq!((pruned.entries, pruned.artifacts, pruned.left), (1, 1, 0));
 }
 
 #[test]

@@ -51,15 +51,7 @@ impl Inputs {
                 .zip(inputs.stats.iter().copied())
                 .collect()
         };
-        if self.rows.len() == later.rows.len()
-            && self.stats == later.stats
-            && self
-                .rows
-                .iter()
-                .zip(&later.rows)
-                .all(|(a, b)| a.path == b.path && a.digest == b.digest)
-            && self.git == later.git
-        {
+        if self.rows == later.rows && self.stats == later.stats && self.git == later.git {
             return None;
         }
         let (before, after) = (table(self), table(later));
@@ -73,16 +65,11 @@ impl Inputs {
         if let Some(path) = after.keys().find(|path| !before.contains_key(*path)) {
             return Some((path.clone(), "appeared"));
         }
-        let link = self
-            .rows
-            .iter()
-            .zip(&later.rows)
-            .find(|(a, b)| a.digest != b.digest);
+        let link = self.rows.iter().zip(&later.rows).find(|(a, b)| a != b);
         link.map(|(row, _)| (row.path.clone(), "was written"))
             .or_else(|| {
-                self.git
-                    .first()
-                    .map(|(path, _)| (path.clone().into_bytes(), "was written"))
+                let git = self.git.iter().zip(&later.git).find(|(a, b)| a != b);
+                git.map(|((path, _), _)| (path.clone().into_bytes(), "was written"))
             })
     }
 }
@@ -330,4 +317,86 @@ pub fn refuse_foreign_outputs(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use larder_fingerprint::{Kind, RowKind};
+
+    use super::*;
+
+    /// Inputs from paths with the first byte of their digest and the time of their last change, and git trees.
+    fn inputs(files: &[(&str, u8, i64)], git: &[(&str, u8)]) -> Inputs {
+        let digest = |byte| Digest([byte; 32]);
+        let row = |(path, byte, _): &(&str, u8, i64)| Row {
+            path: path.as_bytes().to_vec(),
+            kind: RowKind::File,
+            executable: false,
+            digest: digest(*byte),
+        };
+        let stat = |(_, _, time): &(&str, u8, i64)| Stat {
+            kind: Kind::File,
+            size: 1,
+            mtime_ns: *time,
+            ctime_ns: *time,
+            dev: 1,
+            ino: 1,
+            mode: 0o644,
+            nlink: 1,
+        };
+        Inputs {
+            rows: files.iter().map(row).collect(),
+            stats: files.iter().map(|file| Some(stat(file))).collect(),
+            git: git
+                .iter()
+                .map(|(path, byte)| ((*path).to_owned(), digest(*byte)))
+                .collect(),
+            discovered: None,
+        }
+    }
+
+    #[test]
+    fn every_kind_of_change_is_a_difference_and_names_what_changed() {
+        let files: &[(&str, u8, i64)] = &[("a", 1, 5), ("b", 2, 5)];
+        let trees: &[(&str, u8)] = &[("s", 8), ("t", 9)];
+        let before = inputs(files, trees);
+        for (what, later, difference) in [
+            ("nothing", inputs(files, trees), None),
+            (
+                "equal content written again",
+                inputs(&[("a", 1, 5), ("b", 2, 6)], trees),
+                Some(("b", "was written")),
+            ),
+            (
+                // What a link leads to: its own stat tuple stays.
+                "content under an equal stat tuple",
+                inputs(&[("a", 1, 5), ("b", 3, 5)], trees),
+                Some(("b", "was written")),
+            ),
+            (
+                "one file less",
+                inputs(&files[..1], trees),
+                Some(("b", "vanished")),
+            ),
+            (
+                "another name",
+                inputs(&[("a", 1, 5), ("c", 2, 5)], trees),
+                Some(("b", "vanished")),
+            ),
+            (
+                "one file more",
+                inputs(&[("a", 1, 5), ("b", 2, 5), ("c", 2, 5)], trees),
+                Some(("c", "appeared")),
+            ),
+            (
+                "a git tree",
+                inputs(files, &[("s", 8), ("t", 7)]),
+                Some(("t", "was written")),
+            ),
+        ] {
+            let found = before.first_difference(&later);
+            let wanted = difference.map(|(path, how)| (path.as_bytes().to_vec(), how));
+            assert_eq!(found, wanted, "{what}");
+        }
+    }
 }

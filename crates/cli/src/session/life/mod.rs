@@ -237,11 +237,11 @@ impl Life<'_> {
             if let Some(record) = &interrupted {
                 self.end_processes(record)?;
             }
+            // The record is asked for first: it goes when the state that replaces it is on disk, so one of the two shows.
             let news = || {
                 held.waited
-                    || interrupted.is_some()
-                    || self.run.session.state.is_stale()
                     || intent::find(intents, &self.id).is_some()
+                    || self.run.session.state.is_stale()
             };
             if fresh.is_none() && news() {
                 log::debug!(target: STATE, "read again: another process may have ended the task, or a record stands");

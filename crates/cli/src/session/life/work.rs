@@ -112,7 +112,14 @@ impl Life<'_> {
             .collect();
         if let Some(clash) = self.run.claim(&self.id, owned.keys(), &rows) {
             let message = clash_words(&clash);
-            return Ok(self.not_succeeded(Exit::Code(1), Some(message), rows, basis.key()));
+            // What another task made stays that one's. Owned here too, it would be the other's fault in the next run.
+            let other = |row: &Row| {
+                self.run
+                    .clash(&self.id, std::slice::from_ref(row))
+                    .is_some()
+            };
+            let own = rows.into_iter().filter(|row| !other(row)).collect();
+            return Ok(self.not_succeeded(Exit::Code(1), Some(message), own, basis.key()));
         }
         let mut reason = self.unkeepable(basis, outputs, &rows, &foreign, &before)?;
         if let Some(undiscovered) = self.discover(basis, &before, outputs, &rows)?
