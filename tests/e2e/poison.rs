@@ -94,15 +94,29 @@ fn a_stray_file_among_the_outputs_of_a_dependency() {
 
 #[test]
 fn a_global_input_that_was_another_one_for_a_moment() {
-    let sandbox = Sandbox::new(&[
-        (
-            "larder.toml",
-            &format!(
-                "[workspace]\nglobal-inputs = [\"g\"]\n[tasks.t]\ncommand = \"{STOP}; cat g > o; {STOP}\"\ninputs = []\noutputs = [\"o\"]\n"
-            ),
-        ),
-        ("g", "A\n"),
-    ]);
+    let config = format!(
+        "[workspace]\nglobal-inputs = [\"g\"]\n[tasks.t]\ncommand = \"{STOP}; cat g > o; {STOP}\"\ninputs = []\noutputs = [\"o\"]\n"
+    );
+    other_for_a_moment(&config, "g", "the global input g was written while it ran");
+}
+
+#[test]
+fn a_git_input_that_was_another_one_for_a_moment() {
+    let config = format!(
+        "[tasks.t]\ncommand = \"{STOP}; cat sub/g > o; {STOP}\"\ninputs = [{{ git = \"sub\" }}]\noutputs = [\"o\"]\n"
+    );
+    other_for_a_moment(&config, "sub/g", "its input sub was written while it ran");
+}
+
+fn other_for_a_moment(config: &str, file: &str, reason: &str) {
+    let sandbox = Sandbox::new(&[("larder.toml", config), (file, "A\n")]);
+    for words in [&["init", "-q"][..], &["add", "."]] {
+        let status = Command::new("git")
+            .args(words)
+            .current_dir(sandbox.root())
+            .status();
+        assert!(status.unwrap().success());
+    }
     fifo(&sandbox, "ready");
     fifo(&sandbox, "go");
     let mut command = sandbox.command();
@@ -111,12 +125,12 @@ fn a_global_input_that_was_another_one_for_a_moment() {
         let run = scope.spawn(|| sandbox.run(&mut command));
         for text in ["B\n", "A\n"] {
             std::fs::read(sandbox.base().join("ready")).unwrap();
-            sandbox.write("g", text);
+            sandbox.write(file, text);
             std::fs::write(sandbox.base().join("go"), "go\n").unwrap();
         }
         run.join().unwrap()
     });
-    not_stored(&outcome, "the global input g was written while it ran");
+    not_stored(&outcome, reason);
     assert_eq!(sandbox.read("o"), "B\n");
 }
 

@@ -59,7 +59,17 @@ pub fn tracked(root: &Path) -> Option<Tracked> {
     })
 }
 
-/// The digest of a folder as git and the disk have it: the tree at HEAD, and the content of every file that may
+/// A folder given as git input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GitInput {
+    /// What it holds; this enters the key.
+    pub digest: Digest,
+    /// Digest of the stat tuples that its files had before they were read: another one means that somebody wrote there,
+    /// even if the content is the same again. It is good for one machine and moment.
+    pub stamp: Digest,
+}
+
+/// A folder as git and the disk have it: the tree at HEAD, and the content of every file that may
 /// differ from it, untracked ones included. Files that git is told to assume unchanged or to skip, and files that
 /// pass through filters or line-end conversion, are compared by content. Outside a repository, a plain walk.
 ///
@@ -67,7 +77,7 @@ pub fn tracked(root: &Path) -> Option<Tracked> {
 ///
 /// # Errors
 /// When the repository or a file cannot be read.
-pub fn git_input(folder: &Path, left_out: &dyn Fn(&[u8]) -> bool) -> Result<Digest, GitError> {
+pub fn git_input(folder: &Path, left_out: &dyn Fn(&[u8]) -> bool) -> Result<GitInput, GitError> {
     let opened = |source| GitError::Open {
         folder: folder.to_owned(),
         source,
@@ -89,6 +99,7 @@ pub fn git_input(folder: &Path, left_out: &dyn Fn(&[u8]) -> bool) -> Result<Dige
     let Some(prefix) = inside(&repository, &real) else {
         return walked(&scanner, left_out);
     };
+    let stamp = stamp_of(&repository, &prefix, &scanner, left_out)?;
     let tree = tree_at_head(&repository, &prefix).map_err(failed)?;
     let differing = differing(&repository, &prefix).map_err(failed)?;
     let mut rows = Vec::new();
@@ -111,21 +122,69 @@ pub fn git_input(folder: &Path, left_out: &dyn Fn(&[u8]) -> bool) -> Result<Dige
         None => hasher.update(&[0]),
     };
     hasher.update(&manifest_digest(&rows).0);
-    Ok(Digest(*hasher.finalize().as_bytes()))
+    Ok(GitInput {
+        digest: Digest(*hasher.finalize().as_bytes()),
+        stamp,
+    })
 }
 
-fn walked(scanner: &Scanner, left_out: &dyn Fn(&[u8]) -> bool) -> Result<Digest, GitError> {
+/// The stamp of all files that git tracks below the prefix, and of untracked ones.
+fn stamp_of(
+    repository: &Repository,
+    prefix: &[u8],
+    scanner: &Scanner,
+    left_out: &dyn Fn(&[u8]) -> bool,
+) -> Result<Digest, GitError> {
+    let failed = |source| GitError::Git {
+        folder: repository.path().to_owned(),
+        source,
+    };
+    let skip = prefix.len() + usize::from(!prefix.is_empty());
+    let index = repository.index().map_err(failed)?;
+    let mut paths: Vec<Vec<u8>> = index
+        .iter()
+        .filter(|entry| within(&entry.path, prefix))
+        .filter_map(|entry| entry.path.get(skip..).map(<[u8]>::to_vec))
+        .collect();
+    let scan = scanner.scan(b"", Ignore::Honour)?;
+    paths.extend(scan.iter().map(|entry| entry.path.to_vec()));
+    paths.retain(|path| !path.is_empty() && !left_out(path));
+    paths.sort_unstable();
+    paths.dedup();
+    let refs: Vec<&[u8]> = paths.iter().map(Vec::as_slice).collect();
+    Ok(stamp(scanner.look(&refs)?.iter()))
+}
+
+fn stamp<'s>(entries: impl Iterator<Item = crate::Entry<'s>>) -> Digest {
+    let mut hasher = blake3::Hasher::new();
+    for entry in entries.filter(|entry| entry.stat.kind != crate::Kind::Folder) {
+        let stat = &entry.stat;
+        hasher.update(&(entry.path.len() as u64).to_le_bytes());
+        hasher.update(entry.path);
+        for number in [stat.size, stat.ino, stat.dev, u64::from(stat.mode)] {
+            hasher.update(&number.to_le_bytes());
+        }
+        for time in [stat.mtime_ns, stat.ctime_ns] {
+            hasher.update(&time.to_le_bytes());
+        }
+    }
+    Digest(*hasher.finalize().as_bytes())
+}
+
+fn walked(scanner: &Scanner, left_out: &dyn Fn(&[u8]) -> bool) -> Result<GitInput, GitError> {
     let scan = scanner.scan(b"", Ignore::Honour)?;
     let entries: Vec<_> = scan.iter().filter(|entry| !left_out(entry.path)).collect();
     let rows = scanner.rows(&entries)?;
     let rows = manifest_digest(&rows);
-    Ok(Digest(
-        *blake3::Hasher::new()
-            .update(b"walk 1")
-            .update(&rows.0)
-            .finalize()
-            .as_bytes(),
-    ))
+    let digest = *blake3::Hasher::new()
+        .update(b"walk 1")
+        .update(&rows.0)
+        .finalize()
+        .as_bytes();
+    Ok(GitInput {
+        digest: Digest(digest),
+        stamp: stamp(entries.into_iter()),
+    })
 }
 
 /// A differing path as it lies on disk: a file, a link, nothing, or a folder (a nested repository) with all it holds.

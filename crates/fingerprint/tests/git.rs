@@ -50,7 +50,9 @@ fn setup() -> (tempfile::TempDir, Repository) {
 }
 
 fn input(dir: &tempfile::TempDir) -> Digest {
-    git_input(&dir.path().join("in"), &|_| false).unwrap()
+    git_input(&dir.path().join("in"), &|_| false)
+        .unwrap()
+        .digest
 }
 
 #[test]

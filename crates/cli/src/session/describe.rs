@@ -186,7 +186,7 @@ impl Parts {
         let git: Vec<(&str, Digest)> = inputs
             .git
             .iter()
-            .map(|(path, digest)| (path.as_str(), *digest))
+            .map(|(path, input)| (path.as_str(), input.digest))
             .collect();
         let outputs = self.outputs.as_deref().map(strs);
         with(&Description {

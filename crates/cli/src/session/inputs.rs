@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use larder_fingerprint::{Digest, Entry, Globs, Ignore, Row, Scan, Stat};
+use larder_fingerprint::git::GitInput;
+use larder_fingerprint::{Entry, Globs, Ignore, Row, Scan, Stat};
 
 use crate::config::{InputItem, Workspace};
 use crate::plan::{closure, known_by_key};
@@ -20,7 +21,7 @@ pub struct Inputs {
     /// Stat tuple of each row, in the same order; `None` for an absent one.
     stats: Vec<Option<Stat>>,
     /// Folders taken by their git tree.
-    pub git: Vec<(String, Digest)>,
+    pub git: Vec<(String, GitInput)>,
     /// Files that a depfile named, in its order; `None` while no list is known. They are judged apart from the rest.
     pub discovered: Option<Vec<Row>>,
 }
@@ -196,7 +197,7 @@ impl Rule {
     pub fn collect(
         &self,
         tree: &Tree,
-        git: &dyn Fn(&str) -> Result<Digest, Fault>,
+        git: &dyn Fn(&str) -> Result<GitInput, Fault>,
     ) -> Result<Inputs, Fault> {
         // A file that changes between scan and digest is looked at once more: the second look decides.
         match self.collect_once(tree, git) {
@@ -211,7 +212,7 @@ impl Rule {
     fn collect_once(
         &self,
         tree: &Tree,
-        git: &dyn Fn(&str) -> Result<Digest, Fault>,
+        git: &dyn Fn(&str) -> Result<GitInput, Fault>,
     ) -> Result<Inputs, Fault> {
         let mut inputs = Inputs::default();
         if self.plain_default {
@@ -321,7 +322,7 @@ pub fn refuse_foreign_outputs(
 
 #[cfg(test)]
 mod tests {
-    use larder_fingerprint::{Kind, RowKind};
+    use larder_fingerprint::{Digest, Kind, RowKind};
 
     use super::*;
 
@@ -349,7 +350,13 @@ mod tests {
             stats: files.iter().map(|file| Some(stat(file))).collect(),
             git: git
                 .iter()
-                .map(|(path, byte)| ((*path).to_owned(), digest(*byte)))
+                .map(|(path, byte)| {
+                    let input = GitInput {
+                        digest: digest(1),
+                        stamp: digest(*byte),
+                    };
+                    ((*path).to_owned(), input)
+                })
                 .collect(),
             discovered: None,
         }

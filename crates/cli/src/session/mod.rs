@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use larder_cache::{DiskStore, PackOptions};
+use larder_fingerprint::git::GitInput;
 use larder_fingerprint::{Digest, DiskFiles, Memo, Scanner};
 use larder_timing::Clock;
 
@@ -463,7 +464,7 @@ impl<'a> Session<'a> {
         dir: &[u8],
         path: &str,
         left_out: &dyn Fn(&[u8]) -> bool,
-    ) -> Result<Digest, Fault> {
+    ) -> Result<GitInput, Fault> {
         let folder = self.path_of(dir).join(path);
         let places = discovered::Places {
             root: &self.root,
