@@ -25,9 +25,10 @@ pub(super) fn read(root: &Path, found: &mut Found) -> Result<(), InitError> {
         .flatten()
         .filter_map(|(name, value)| {
             let path = value.get("path")?.as_str()?;
-            Some((name.clone(), folders::normal("", path)?))
+            Some((name.clone(), path.to_owned()))
         })
         .collect();
+    let patches = patches(&top);
     let excluded: BTreeSet<String> = texts(&top, &["workspace", "exclude"])
         .iter()
         .filter_map(|dir| folders::normal("", dir))
@@ -49,21 +50,16 @@ pub(super) fn read(root: &Path, found: &mut Found) -> Result<(), InitError> {
         }
         let edges = edges(&manifest, &dir, &shared);
         // Path dependencies inside of the workspace are members, listed or not.
-        let members = edges.iter().map(|(to, _)| to);
-        open.extend(
-            members
-                .filter(|to| !folders::is_below(to, &excluded))
-                .cloned(),
-        );
-        let project = found.projects.entry(dir).or_default();
+        let members = edges
+            .iter()
+            .filter_map(|edge| folders::normal(edge.0, edge.1));
+        open.extend(members.filter(|to| !folders::is_below(to, &excluded)));
+        let project = found.projects.entry(dir.clone()).or_default();
         project.call(dig(&manifest, &["package", "name"]).and_then(Value::as_str));
-        for (to, dev) in edges {
-            if dev {
-                project.also.insert(to);
-            } else {
-                project.needs.insert(to);
-            }
+        for (from, path, dev) in edges {
+            project.built_from(from, path, dev);
         }
+        project.outside.extend(patches.iter().cloned());
         let task = |words: &[&str], pure: bool| Task {
             command: words.iter().map(|word| (*word).to_owned()).collect(),
             pure,
@@ -85,8 +81,25 @@ pub(super) fn read(root: &Path, found: &mut Found) -> Result<(), InitError> {
     Ok(())
 }
 
-/// The folders that path dependencies lead to, and whether only tests need them.
-fn edges(manifest: &Table, dir: &str, shared: &BTreeMap<String, String>) -> Vec<(String, bool)> {
+/// Paths out of the root that take the place of dependencies of any package.
+fn patches(top: &Table) -> BTreeSet<String> {
+    let tables = top.get("patch").and_then(Value::as_table);
+    let tables = tables.into_iter().flat_map(Table::values);
+    let replace = top.get("replace");
+    let all = tables.chain(replace).filter_map(Value::as_table);
+    all.flat_map(Table::values)
+        .filter_map(|value| value.get("path")?.as_str())
+        .filter(|path| folders::normal("", path).is_none())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Path dependencies: the folder the path starts in, the path, and whether only tests need it.
+fn edges<'m>(
+    manifest: &'m Table,
+    dir: &'m str,
+    shared: &'m BTreeMap<String, String>,
+) -> Vec<(&'m str, &'m str, bool)> {
     let targets = manifest.get("target").and_then(Value::as_table);
     let tables = std::iter::once(manifest).chain(
         targets
@@ -102,11 +115,11 @@ fn edges(manifest: &Table, dir: &str, shared: &BTreeMap<String, String>) -> Vec<
                 let path = value.get("path").and_then(Value::as_str);
                 let inherits = value.get("workspace").and_then(Value::as_bool) == Some(true);
                 let to = match path {
-                    Some(path) => folders::normal(dir, path),
-                    None if inherits => shared.get(name).cloned(),
+                    Some(path) => Some((dir, path)),
+                    None if inherits => shared.get(name).map(|path| ("", path.as_str())),
                     None => None,
                 };
-                edges.extend(to.map(|to| (to, kind == "dev-dependencies")));
+                edges.extend(to.map(|(from, path)| (from, path, kind == "dev-dependencies")));
             }
         }
     }

@@ -14,6 +14,8 @@ const COMPILES: &str =
 /// Adds the modules of `root`, if it has a `go.work` or a `go.mod`.
 pub(super) fn read(root: &Path, found: &mut Found) -> Result<(), InitError> {
     let mut dirs = BTreeSet::new();
+    // What the workspace puts in the place of modules, for all of its own.
+    let mut everywhere: Vec<String> = Vec::new();
     if let Some(work) = read_text(&root.join("go.work"))? {
         for words in directives(&work).iter().filter(|words| words[0] == "use") {
             let Some(path) = words.get(1) else { continue };
@@ -21,12 +23,21 @@ pub(super) fn read(root: &Path, found: &mut Found) -> Result<(), InitError> {
                 Some(dir) => {
                     dirs.insert(dir);
                 }
-                None => found.notes.push(format!(
-                    "Left out, since it lies outside of this folder: {}.",
-                    text(path)
-                )),
+                None => {
+                    everywhere.push(path.clone());
+                    found.notes.push(format!(
+                        "Left out, since it lies outside of this folder: {}.",
+                        text(path)
+                    ));
+                }
             }
         }
+        everywhere.extend(
+            directives(&work)
+                .iter()
+                .filter_map(|words| replaced(words))
+                .map(str::to_owned),
+        );
         found.global_inputs.extend(["go.work"]);
     } else {
         dirs.insert(String::new());
@@ -49,16 +60,19 @@ pub(super) fn read(root: &Path, found: &mut Found) -> Result<(), InitError> {
         let project = found.projects.entry(dir.clone()).or_default();
         project.call(name(lines).as_deref());
         for words in lines {
-            let to = match words[0].as_str() {
-                "require" => words.get(1).and_then(|name| by_name.get(name)).cloned(),
-                "replace" => {
-                    let path = words.iter().skip_while(|word| *word != "=>").nth(1);
-                    path.filter(|path| path.starts_with('.'))
-                        .and_then(|path| folders::normal(dir, path))
-                }
-                _ => None,
-            };
-            project.needs.extend(to);
+            if words[0] == "require" {
+                let to = words.get(1).and_then(|name| by_name.get(name));
+                project.needs.extend(to.cloned());
+            } else if let Some(path) = replaced(words) {
+                project.built_from(dir, path, false);
+            }
+        }
+        for path in &everywhere {
+            // A module inside is an edge of those that require it.
+            match folders::normal("", path) {
+                Some(to) if modules.contains_key(&to) => {}
+                _ => project.built_from("", path, false),
+            }
         }
         let task = |words: &[&str], pure: bool| Task {
             command: words.iter().map(|word| (*word).to_owned()).collect(),
@@ -72,6 +86,15 @@ pub(super) fn read(root: &Path, found: &mut Found) -> Result<(), InitError> {
         project.add("go", "test", task(&["go", "test", "./..."], true));
     }
     Ok(())
+}
+
+/// The folder that a `replace` puts in the place of a module.
+fn replaced(words: &[String]) -> Option<&str> {
+    let words = words.iter().map(String::as_str);
+    let mut words = words
+        .skip_while(|word| *word != "replace")
+        .skip_while(|word| *word != "=>");
+    words.nth(1).filter(|path| path.starts_with(['.', '/']))
 }
 
 /// The lines of such a file as words, each with its directive before it; blocks are taken apart.

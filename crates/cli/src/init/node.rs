@@ -68,6 +68,11 @@ pub(super) fn read(root: &Path, found: &mut Found) -> Result<(), InitError> {
         .filter_map(|(dir, manifest)| Some((manifest.get("name")?.as_str()?, dir.as_str())))
         .collect();
     let workspace = packages.len() > 1;
+    // What the root puts in the place of packages holds for all.
+    let tables = ["overrides", "resolutions", "pnpm"];
+    let tables = tables.iter().filter_map(|key| packages[""].get(*key));
+    let mut overrides = Vec::new();
+    tables.for_each(|value| local(value, &mut overrides));
     for (dir, manifest) in &packages {
         let mut project = found.projects.remove(dir).unwrap_or_default();
         project.call(manifest.get("name").and_then(Value::as_str));
@@ -86,6 +91,15 @@ pub(super) fn read(root: &Path, found: &mut Found) -> Result<(), InitError> {
             "peerDependencies",
         ]));
         project.also.extend(edges(&["devDependencies"]));
+        for path in paths(manifest) {
+            project.built_from(dir, path, true);
+        }
+        for path in overrides
+            .iter()
+            .filter(|path| folders::normal("", path).is_none())
+        {
+            project.outside.insert((*path).to_owned());
+        }
         let runner = runner(root, dir, &packages[""]);
         let delegates = manifest.contains_key("workspaces") || dir.is_empty() && workspace;
         scripts(&mut project, manifest, runner, delegates);
@@ -99,6 +113,38 @@ pub(super) fn read(root: &Path, found: &mut Found) -> Result<(), InitError> {
         found.global_inputs.extend(ROOT_FILES);
     }
     Ok(())
+}
+
+/// The paths that a package's dependencies name in the place of versions.
+fn paths(manifest: &Map<String, Value>) -> Vec<&str> {
+    let tables = [
+        "dependencies",
+        "devDependencies",
+        "optionalDependencies",
+        "peerDependencies",
+    ];
+    let mut paths = Vec::new();
+    let tables = tables.iter().filter_map(|key| manifest.get(*key));
+    tables.for_each(|value| local(value, &mut paths));
+    paths
+}
+
+/// The paths among the texts of a value, at any depth.
+fn local<'v>(value: &'v Value, paths: &mut Vec<&'v str>) {
+    match value {
+        Value::String(text) => {
+            let schemes = ["file:", "link:", "portal:", "workspace:"];
+            let path = schemes.iter().find_map(|scheme| text.strip_prefix(scheme));
+            let bare = path.is_none() || text.starts_with("workspace:");
+            let path = path.unwrap_or(text);
+            let starts = ["./", "../", "/", "~/"];
+            let leads = |path: &str| starts.iter().any(|start| path.starts_with(start));
+            paths.extend(Some(path).filter(|path| !bare || leads(path)));
+        }
+        Value::Array(items) => items.iter().for_each(|item| local(item, paths)),
+        Value::Object(table) => table.values().for_each(|item| local(item, paths)),
+        _ => {}
+    }
 }
 
 fn manifest(root: &Path, dir: &str) -> Result<Option<Map<String, Value>>, InitError> {

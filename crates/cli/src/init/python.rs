@@ -26,6 +26,8 @@ pub(super) fn read(root: &Path, found: &mut Found) -> Result<(), InitError> {
         }
     }
     let workspace = !manifests.is_empty();
+    // Sources of the root hold for all members.
+    let shared: Vec<String> = sources(&top).map(str::to_owned).collect();
     if top.contains_key("project") || !workspace {
         manifests.insert(String::new(), top);
     }
@@ -45,12 +47,16 @@ pub(super) fn read(root: &Path, found: &mut Found) -> Result<(), InitError> {
                 project.also.extend(needed.cloned());
             }
         }
-        let sources = dig(manifest, &["tool", "uv", "sources"]).and_then(Value::as_table);
-        let paths = sources.into_iter().flat_map(Table::values);
-        let paths = paths.filter_map(|source| source.get("path")?.as_str());
-        project
-            .also
-            .extend(paths.filter_map(|path| folders::normal(dir, path)));
+        for path in sources(manifest) {
+            project.built_from(dir, path, true);
+        }
+        for path in shared
+            .iter()
+            .filter(|path| folders::normal("", path).is_none())
+        {
+            project.outside.insert(path.clone());
+        }
+        project.outside.extend(files(manifest));
         tasks(project, &groups);
     }
     if workspace {
@@ -65,6 +71,39 @@ pub(super) fn read(root: &Path, found: &mut Found) -> Result<(), InitError> {
         ]);
     }
     Ok(())
+}
+
+/// Paths that take the place of requirements.
+fn sources(manifest: &Table) -> impl Iterator<Item = &str> {
+    let sources = dig(manifest, &["tool", "uv", "sources"]).and_then(Value::as_table);
+    let sources = sources.into_iter().flat_map(Table::values);
+    // A source may be a list of them, one for each platform.
+    let each = sources.flat_map(|source| match source.as_array() {
+        Some(list) => list.as_slice(),
+        None => std::slice::from_ref(source),
+    });
+    each.filter_map(|source| source.get("path")?.as_str())
+}
+
+/// Requirements of the form `name @ file://…`, of every group.
+fn files(manifest: &Table) -> BTreeSet<String> {
+    let mut lists = vec![texts(manifest, &["project", "dependencies"])];
+    for keys in [
+        &["dependency-groups"][..],
+        &["project", "optional-dependencies"],
+    ] {
+        let table = dig(manifest, keys).and_then(Value::as_table);
+        let groups = table.into_iter().flat_map(Table::keys);
+        lists.extend(groups.map(|group| texts(manifest, &[keys, &[group.as_str()]].concat())));
+    }
+    let urls = lists
+        .iter()
+        .flatten()
+        .filter_map(|text| text.split_once('@'));
+    urls.map(|(_, url)| url.trim())
+        .filter(|url| url.starts_with("file:"))
+        .map(str::to_owned)
+        .collect()
 }
 
 fn name(manifest: &Table) -> Option<&str> {

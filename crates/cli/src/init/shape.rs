@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::folders;
+
 /// Everything that the readers found; folders are '/'-separated, the root is the empty text.
 #[derive(Debug, Default)]
 pub(super) struct Found {
@@ -24,6 +26,8 @@ pub(super) struct Project {
     pub(super) needs: BTreeSet<String>,
     /// Folders of projects that only its tests and tools need: these may form circles.
     pub(super) also: BTreeSet<String>,
+    /// Paths it is built from that lead out of the root, as they are written.
+    pub(super) outside: BTreeSet<String>,
     /// Remarks for the head of its file.
     pub(super) notes: Vec<String>,
 }
@@ -46,7 +50,20 @@ pub(super) const ADD_OUTPUTS: &str =
 const NOTHING_TO_BUILD: &str =
     "Nothing to build: through this task the project's files count for those that use it.";
 
+const NOT_KEPT: &str =
+    "Runs every time: files that do not count enter it, as said at the head of this file.";
+
 impl Project {
+    /// Adds an edge to the folder that a path leads to, seen from the folder `dir`.
+    pub(super) fn built_from(&mut self, dir: &str, path: &str, only_tests: bool) {
+        let home = path.starts_with('~');
+        match folders::normal(dir, path).filter(|_| !home) {
+            Some(to) if only_tests => self.also.insert(to),
+            Some(to) => self.needs.insert(to),
+            None => self.outside.insert(path.to_owned()),
+        };
+    }
+
     /// Adds a task; when another tool has the name, under `tool-name`.
     pub(super) fn add(&mut self, tool: &str, name: &str, task: Task) {
         let name = if self.tasks.contains_key(name) {
@@ -77,6 +94,7 @@ pub(super) fn good_name(name: &str) -> bool {
 pub(super) fn settle(mut found: Found) -> Found {
     let dirs: BTreeSet<String> = found.projects.keys().cloned().collect();
     name(&mut found);
+    keep_nothing_of_unseen(&mut found);
     let mut used = BTreeSet::new();
     for (dir, project) in &mut found.projects {
         project.needs.retain(|to| to != dir && dirs.contains(to));
@@ -114,6 +132,58 @@ pub(super) fn reference(found: &Found, dir: &str) -> String {
         (Some(name), _) => name.to_owned(),
         (None, "") => ".".to_owned(),
         (None, dir) => dir.to_owned(),
+    }
+}
+
+/// Takes the outputs from tasks of projects that are built from files of no project: an edit there
+/// would be a hit.
+fn keep_nothing_of_unseen(found: &mut Found) {
+    let dirs: BTreeSet<String> = found.projects.keys().cloned().collect();
+    let mut users: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut open = Vec::new();
+    for (dir, project) in &mut found.projects {
+        for to in project.needs.iter().chain(&project.also) {
+            if dirs.contains(to) {
+                users.entry(to.clone()).or_default().push(dir.clone());
+            } else if !(dir.is_empty() || folders::is_below(to, &BTreeSet::from([dir.clone()]))) {
+                project.outside.insert(to.clone());
+            }
+        }
+        open.extend(
+            project
+                .outside
+                .iter()
+                .map(|path| (dir.clone(), path.clone())),
+        );
+    }
+    while let Some((dir, path)) = open.pop() {
+        for user in users.get(&dir).into_iter().flatten() {
+            let known = found.projects.get_mut(user);
+            if known.is_some_and(|user| user.outside.insert(path.clone())) {
+                open.push((user.clone(), path.clone()));
+            }
+        }
+    }
+    for project in found.projects.values_mut() {
+        if project.outside.is_empty() {
+            continue;
+        }
+        let paths: Vec<String> = project
+            .outside
+            .iter()
+            .map(|path| super::render::text(path))
+            .collect();
+        project.notes.push(format!(
+            "Built from what is no project here, so that its files do not count: {}.",
+            paths.join(", ")
+        ));
+        project.notes.push("To keep results, add it to `projects` and `depends-on`; only then give tasks `outputs`.".to_owned());
+        for task in project.tasks.values_mut() {
+            if task.pure || task.note.is_none() {
+                task.note = Some(NOT_KEPT);
+            }
+            task.pure = false;
+        }
     }
 }
 

@@ -463,6 +463,9 @@ fn go_workspaces() {
     [tasks.test]
     depends-on = ["^build"]
     ==> api/larder.toml
+    # Built from what is no project here, so that its files do not count: ../elsewhere, one.
+    # To keep results, add it to `projects` and `depends-on`; only then give tasks `outputs`.
+
     [project]
     name = "example.com/api"
     depends-on = ["example.com/lib"]
@@ -471,11 +474,14 @@ fn go_workspaces() {
     [tasks.build]
     command = "go build -o /dev/null ./..."
 
+    # Runs every time: files that do not count enter it, as said at the head of this file.
     [tasks.test]
     command = "go test ./..."
     tools = ["go version"]
-    outputs = []
     ==> lib/larder.toml
+    # Built from what is no project here, so that its files do not count: ../elsewhere.
+    # To keep results, add it to `projects` and `depends-on`; only then give tasks `outputs`.
+
     [project]
     name = "example.com/lib"
 
@@ -483,11 +489,14 @@ fn go_workspaces() {
     [tasks.build]
     command = "go build -o /dev/null ./..."
 
+    # Runs every time: files that do not count enter it, as said at the head of this file.
     [tasks.test]
     command = "go test ./..."
     tools = ["go version"]
-    outputs = []
     ==> one two/larder.toml
+    # Built from what is no project here, so that its files do not count: ../elsewhere.
+    # To keep results, add it to `projects` and `depends-on`; only then give tasks `outputs`.
+
     [project]
     name = "example.com/two"
     depends-on = ["example.com/lib"]
@@ -496,10 +505,10 @@ fn go_workspaces() {
     [tasks.build]
     command = "go build -o /dev/null ./..."
 
+    # Runs every time: files that do not count enter it, as said at the head of this file.
     [tasks.test]
     command = "go test ./..."
     tools = ["go version"]
-    outputs = []
     "#);
 }
 
