@@ -30,3 +30,4 @@ mod restore;
 mod rights;
 mod skip;
 mod upkeep;
+mod waiting;

@@ -112,7 +112,12 @@ impl Drop for Subscription {
     }
 }
 
-/// Raises `cancel` at SIGINT, SIGTERM and SIGHUP: the first is graceful, the next immediate.
+/// Signals that are left to whoever looks at the cancellation; one more ends the process wherever it is.
+#[cfg(unix)]
+const PATIENCE: usize = 2;
+
+/// Raises `cancel` at SIGINT, SIGTERM and SIGHUP: the first is graceful, the next immediate. A third ends the
+/// process at once, with the code of an interrupted run.
 ///
 /// Runs a thread for the rest of the process's life; call it once.
 ///
@@ -126,7 +131,11 @@ pub fn install_signal_handlers(cancel: &Cancel) -> io::Result<()> {
     std::thread::Builder::new()
         .name("larder-signals".into())
         .spawn(move || {
-            for signal in signals.forever() {
+            for (number, signal) in signals.forever().enumerate() {
+                if number >= PATIENCE {
+                    // As a kill would: all that is on disk stays sound, and the next run tidies up.
+                    signal_hook::low_level::exit(super::exit::INTERRUPTED.into());
+                }
                 cancel.raise(match signal {
                     SIGINT => "SIGINT",
                     SIGTERM => "SIGTERM",

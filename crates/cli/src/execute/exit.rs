@@ -8,7 +8,7 @@
 //! | 2 | usage or configuration error; a task may exit with 2 as well, `error.kind` in the run record tells them apart |
 //! | 124 | a task ran into its timeout |
 //! | 128 + n | a task was ended by signal n |
-//! | 130 | the run was interrupted (Ctrl-C, SIGTERM, SIGHUP) |
+//! | 130 | the run was interrupted (Ctrl-C, SIGTERM, SIGHUP); a third signal ends it wherever it is |
 
 /// Everything that was asked for succeeded.
 pub const SUCCESS: u8 = 0;

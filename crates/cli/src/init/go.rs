@@ -19,18 +19,15 @@ pub(super) fn read(root: &Path, found: &mut Found) -> Result<(), InitError> {
     if let Some(work) = read_text(&root.join("go.work"))? {
         for words in directives(&work).iter().filter(|words| words[0] == "use") {
             let Some(path) = words.get(1) else { continue };
-            match folders::normal("", path) {
-                Some(dir) => {
-                    dirs.insert(dir);
-                }
-                None => {
-                    everywhere.push(path.clone());
-                    found.notes.push(format!(
-                        "Left out, since it lies outside of this folder: {}.",
-                        text(path)
-                    ));
-                }
+            if let Some(dir) = folders::normal("", path) {
+                dirs.insert(dir);
+                continue;
             }
+            everywhere.push(path.clone());
+            found.notes.push(format!(
+                "Left out, since it lies outside of this folder: {}.",
+                text(path)
+            ));
         }
         everywhere.extend(
             directives(&work)
