@@ -5,6 +5,7 @@
 
 mod sandbox;
 
+mod answers;
 mod bad_config;
 mod bad_files;
 mod clock;

@@ -87,6 +87,14 @@ impl Show {
         }
     }
 
+    /// Why output of tasks was lost, unless its reader closed the pipe.
+    pub fn lost(&self) -> Option<std::io::Error> {
+        let mux = self.mux.lock().unwrap_or_else(PoisonError::into_inner);
+        let error = mux.error()?;
+        let wished = error.kind() == std::io::ErrorKind::BrokenPipe;
+        (!wished).then(|| std::io::Error::new(error.kind(), error.to_string()))
+    }
+
     /// Begins a task's output.
     pub fn open(&self, id: &str, logs: OutputLogs) -> Lane {
         self.name_at_work(|at_work| at_work.push(id.to_owned()));

@@ -43,7 +43,7 @@ pub(super) fn cache(context: &Context<'_>, args: &CacheArgs) -> Outcome {
             CacheAction::Verify => {
                 let verified = store.verify().map_err(failed)?;
                 let bad: Vec<_> = verified.bad.iter().map(|path| path.strip_prefix(dir).unwrap_or(path)).collect();
-                let value = json!({ "entries": verified.entries, "artifacts": verified.artifacts, "bad": bad.len(), "files": bad, "dangling": verified.dangling.len() });
+                let value = json!({ "entries": verified.entries, "artifacts": verified.artifacts, "bad": bad.len(), "files": bad.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(), "dangling": verified.dangling.len() });
                 let sound = bad.is_empty() && verified.dangling.is_empty();
                 (value, verified_text(&verified, &bad), u8::from(!sound))
             }
@@ -52,7 +52,7 @@ pub(super) fn cache(context: &Context<'_>, args: &CacheArgs) -> Outcome {
                 (json!({ "entries": cleared.entries, "artifacts": cleared.artifacts, "freed": cleared.freed }), format!("removed {}, {}\n", count(cleared.entries, "entry", "entries"), size(cleared.freed)), exit::SUCCESS)
             }
         };
-        print(&if args.json { format!("{value:#}\n") } else { text });
+        print(&if args.json { format!("{value:#}\n") } else { text })?;
         Ok(code)
     })
 }

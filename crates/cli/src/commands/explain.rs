@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use larder_fingerprint::Change;
 use serde_json::json;
 
 use crate::args::{DryFormat, ExplainArgs};
@@ -32,10 +33,10 @@ pub(super) fn explain(context: &Context<'_>, args: &ExplainArgs) -> Outcome {
         let leading = crate::plan::closure(workspace, &[task]);
         let order: Vec<&Forecast> = forecasts.iter().filter(|forecast| leading.contains(&forecast.task)).collect();
         if args.json {
-            print(&format!("{:#}\n", json!({ "task": crate::plan::task_id(workspace, task), "tasks": order.iter().map(|forecast| value(forecast)).collect::<Vec<_>>() })));
+            print(&format!("{:#}\n", json!({ "task": crate::plan::task_id(workspace, task), "tasks": order.iter().map(|forecast| value(forecast)).collect::<Vec<_>>() })))?;
             return Ok(exit::SUCCESS);
         }
-        print(&told(task, &order, &causes(session, task, &order)));
+        print(&told(task, &order, &causes(session, task, &order)))?;
         Ok(exit::SUCCESS)
     })
 }
@@ -80,7 +81,23 @@ fn told(task: usize, order: &[&Forecast], causes: &BTreeSet<usize>) -> String {
 }
 
 fn value(forecast: &Forecast) -> serde_json::Value {
-    json!({ "task": forecast.id, "verdict": forecast.verdict, "key": forecast.key, "why": forecast.why, "changes": forecast.changes })
+    json!({ "task": forecast.id, "verdict": forecast.verdict, "key": forecast.key, "why": forecast.why, "changes": forecast.changes.iter().map(change).collect::<Vec<_>>() })
+}
+
+/// A change, with the path of a file as text.
+fn change(change: &Change) -> serde_json::Value {
+    let mut value = json!(change);
+    if let Change::FileAdded(file)
+    | Change::FileRemoved(file)
+    | Change::FileEdited(file)
+    | Change::FileMode(file) = change
+        && let Some(inner) = value
+            .as_object_mut()
+            .and_then(|object| object.values_mut().next())
+    {
+        inner["path"] = json!(String::from_utf8_lossy(&file.path));
+    }
+    value
 }
 
 /// What a run of the plan would do, in order.
@@ -105,7 +122,7 @@ pub(super) fn dry(
         DryFormat::Json => print(&format!(
             "{:#}\n",
             json!({ "tasks": forecasts.iter().map(value).collect::<Vec<_>>() })
-        )),
+        ))?,
         DryFormat::Text => {
             let mut text = String::new();
             for forecast in &forecasts {
@@ -117,7 +134,7 @@ pub(super) fn dry(
                 // Writing to a string cannot fail.
                 let _ = writeln!(text, "{}: {}{why}", forecast.id, forecast.verdict.words());
             }
-            print(&text);
+            print(&text)?;
         }
     }
     Ok(exit::SUCCESS)

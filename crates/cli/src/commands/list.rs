@@ -37,7 +37,7 @@ pub(super) fn list(context: &Context<'_>, args: &LsArgs) -> Outcome {
                 })
             })
             .collect();
-        print(&format!("{:#}\n", json!({ "projects": projects })));
+        print(&format!("{:#}\n", json!({ "projects": projects })))?;
         return Ok(exit::SUCCESS);
     }
     let mut text = String::new();
@@ -60,7 +60,7 @@ pub(super) fn list(context: &Context<'_>, args: &LsArgs) -> Outcome {
             let _ = writeln!(text, "  {}{group}", task.name);
         }
     }
-    print(&text);
+    print(&text)?;
     Ok(exit::SUCCESS)
 }
 
@@ -92,6 +92,6 @@ pub(super) fn graph(context: &Context<'_>, args: &GraphArgs) -> Outcome {
         GraphFormat::Mermaid => larder_graph::to_mermaid(&plan.graph, label, edge),
         GraphFormat::Json => larder_graph::to_json(&plan.graph, label, edge),
     };
-    print(&format!("{}\n", text.trim_end()));
+    print(&format!("{}\n", text.trim_end()))?;
     Ok(exit::SUCCESS)
 }

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory as _, Parser as _};
 
-use crate::args::{Cli, ColorChoice, Command, Selection, with_run_inserted};
+use crate::args::{Cli, ColorChoice, Command, GraphFormat, Selection, with_run_inserted};
 use crate::config::{self, Workspace};
 use crate::diagnostics;
 use crate::execute::exit;
 use crate::execute::{Cancel, ProcessExecutor, install_signal_handlers};
 use crate::plan::CycleError;
+use crate::record;
 use crate::select;
 use crate::session::{OpenError, Session, Surroundings};
 
@@ -143,30 +144,48 @@ pub fn main(world: &World) -> u8 {
         colour,
         stderr_colour,
     };
+    let json = answers_json(&cli.command);
     let outcome = match cli.command {
+        _ if !context.cwd.is_dir() => Err(Usage::new(format!(
+            "the folder {} does not exist\n  correct the path after `-C`",
+            context.cwd.display()
+        ))),
         Command::Run(args) => run::run(&context, &args),
         Command::Explain(args) => explain::explain(&context, &args),
         Command::Ls(args) => list::list(&context, &args),
         Command::Graph(args) => list::graph(&context, &args),
         Command::Cache(args) => cache::cache(&context, &args),
         Command::Init(args) => init(&context, &args),
-        Command::Schema => {
-            print(&format!("{:#}\n", config::schema()));
-            Ok(exit::SUCCESS)
-        }
+        Command::Schema => print(&format!("{:#}\n", config::schema())).map(|()| exit::SUCCESS),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "larder", &mut script);
-            print(&String::from_utf8_lossy(&script));
-            Ok(exit::SUCCESS)
+            print(&String::from_utf8_lossy(&script)).map(|()| exit::SUCCESS)
         }
     };
     match outcome {
         Ok(code) => code,
         Err(usage) => {
+            if json && usage.kind != "output" {
+                let error = serde_json::json!({ "version": record::VERSION, "exit_code": exit::USAGE, "error": { "kind": usage.kind, "message": usage.message } });
+                // The error is told below whatever becomes of this.
+                let _ = print(&format!("{error:#}\n"));
+            }
             say(&format!("larder: {}", usage.message.trim_end()));
             exit::USAGE
         }
+    }
+}
+
+/// Whether standard output is for a program to read, so that an error goes there as well.
+fn answers_json(command: &Command) -> bool {
+    match command {
+        Command::Run(args) => args.json,
+        Command::Explain(args) => args.json,
+        Command::Ls(args) => args.json,
+        Command::Graph(args) => args.json || matches!(args.format, GraphFormat::Json),
+        Command::Cache(args) => args.json,
+        Command::Init(_) | Command::Schema | Command::Completions { .. } => false,
     }
 }
 
@@ -178,20 +197,37 @@ fn init(context: &Context<'_>, args: &crate::args::InitArgs) -> Outcome {
     }
     for file in &files {
         if args.dry {
-            print(&format!("# {}\n{}\n", file.path.display(), file.text));
+            print(&format!("# {}\n{}\n", file.path.display(), file.text))?;
         } else {
-            print(&format!("wrote {}\n", file.path.display()));
+            print(&format!("wrote {}\n", file.path.display()))?;
         }
     }
     Ok(exit::SUCCESS)
 }
 
 /// Writes to standard output. A closed pipe is the reader's wish.
-fn print(text: &str) {
+///
+/// # Errors
+/// When it cannot be written for another reason: what was asked for is lost then.
+fn print(text: &str) -> Result<(), Usage> {
     let mut stdout = std::io::stdout().lock();
-    let _ = stdout
+    let written = stdout
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush());
+    match written {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(unwritten(&error)),
+        _ => Ok(()),
+    }
+}
+
+/// The mistake of an output that takes nothing.
+fn unwritten(error: &std::io::Error) -> Usage {
+    Usage {
+        kind: "output",
+        message: format!(
+            "the output cannot be written: {error}\n  make room where it goes, or send it elsewhere"
+        ),
+    }
 }
 
 /// Writes a line to standard error.

@@ -26,17 +26,9 @@ use super::{Context, Outcome, Usage, print, say};
 const KEPT_RECORDS: usize = 100;
 
 pub(super) fn run(context: &Context<'_>, args: &RunArgs) -> Outcome {
-    let result = context.with_session(args.cache_dir.clone(), |session| {
+    context.with_session(args.cache_dir.clone(), |session| {
         in_session(context, args, session)
-    });
-    match result {
-        Err(usage) if args.json => {
-            let error = serde_json::json!({ "version": record::VERSION, "exit_code": exit::USAGE, "error": { "kind": usage.kind, "message": usage.message } });
-            print(&format!("{error:#}\n"));
-            Err(usage)
-        }
-        other => other,
-    }
+    })
 }
 
 fn in_session(context: &Context<'_>, args: &RunArgs, session: &Session<'_>) -> Outcome {
@@ -77,14 +69,26 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &Session<'_>) -> O
     for warning in &record.warnings {
         say(&format!("warning: {warning}"));
     }
-    if args.json {
-        print(&format!(
-            "{}\n",
-            serde_json::to_string_pretty(&record).map_err(Usage::new)?
-        ));
-    }
+    let answered = if args.json {
+        let text = serde_json::to_string_pretty(&record).map_err(Usage::new)?;
+        print(&format!("{text}\n"))
+    } else {
+        Ok(())
+    };
     say(&summary(&record, args.verbose, context.stderr_colour));
-    Ok(code)
+    // What the tasks did is done and kept; that its output was lost must not read as success.
+    match show
+        .lost()
+        .map(|error| super::unwritten(&error))
+        .or(answered.err())
+    {
+        Some(usage) if code == exit::SUCCESS => Err(usage),
+        Some(usage) => {
+            say(&format!("larder: {}", usage.message));
+            Ok(code)
+        }
+        None => Ok(code),
+    }
 }
 
 /// What is forced: the flag decides, else the variable; an empty variable forces nothing.

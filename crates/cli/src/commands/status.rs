@@ -152,9 +152,9 @@ pub(super) fn value(told: &Told) -> Value {
         .iter()
         .map(|task| json!({ "task": task.task, "bytes": task.bytes }))
         .collect();
-    let parts: Vec<_> = told.parts.iter().map(|part| json!({ "name": part.name, "paths": part.paths, "files": part.files, "bytes": part.bytes, "if_deleted": part.if_deleted })).collect();
+    let parts: Vec<_> = told.parts.iter().map(|part| json!({ "name": part.name, "paths": part.paths.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(), "files": part.files, "bytes": part.bytes, "if_deleted": part.if_deleted })).collect();
     json!({
-        "location": told.location,
+        "location": told.location.to_string_lossy(),
         "entries": told.cache.entries,
         "artifacts": told.cache.artifacts,
         "bytes": told.cache.bytes,
@@ -166,7 +166,7 @@ pub(super) fn value(told: &Told) -> Value {
         "last_hits": told.rate.last.map(|last| last.0),
         "last_misses": told.rate.last.map(|last| last.1),
         "tasks": tasks,
-        "workspace": { "location": told.folder, "parts": parts },
+        "workspace": { "location": told.folder.to_string_lossy(), "parts": parts },
     })
 }
 

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | 0 | every requested task succeeded, was restored or was up to date |
 //! | n | the highest code of the failed tasks |
-//! | 2 | usage or configuration error; a task may exit with 2 as well, `error.kind` in the run record tells them apart |
+//! | 2 | usage or configuration error, or what was asked for cannot be written to standard output; a task may exit with 2 as well, `error.kind` in the run record tells them apart |
 //! | 124 | a task ran into its timeout |
 //! | 128 + n | a task was ended by signal n |
 //! | 130 | the run was interrupted (Ctrl-C, SIGTERM, SIGHUP); a third signal ends it wherever it is |
