@@ -133,6 +133,8 @@ const DULL: &[&str] = &[
     "HIST*",
     "LARDER_*",
 ];
+/// So many bytes at the end of a log are searched for names: there may be hundreds of them.
+const SEARCHED: usize = 64 * 1024;
 /// How many variables a hint names at most.
 const NAMED: usize = 5;
 
@@ -263,8 +265,9 @@ pub fn failure_hint(withheld: &[String], log: &[u8]) -> Option<String> {
     ))
 }
 
-/// Whether `name` stands in `log` as a word of its own.
+/// Whether `name` stands near the end of `log`, where reasons of failures stand, as a word of its own.
 fn mentions(log: &[u8], name: &[u8]) -> bool {
+    let log = &log[log.len().saturating_sub(SEARCHED)..];
     let word = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
     !name.is_empty()
         && log.windows(name.len()).enumerate().any(|(at, window)| {
@@ -442,6 +445,17 @@ mod tests {
             "{hint}"
         );
         assert_eq!(failure_hint(&list(&["SHLVL", "_"]), b"SHLVL"), None);
+    }
+
+    #[test]
+    fn only_the_end_of_a_log_is_searched() {
+        let far = [b"LOST", &b" y".repeat(SEARCHED)[..], b" NEAR"].concat();
+        let hint = failure_hint(&list(&["LOST", "NEAR"]), &far).unwrap();
+        assert!(
+            hint.starts_with("withheld from the task: NEAR, LOST"),
+            "{hint}"
+        );
+        assert!(hint.contains("mentions the first"), "{hint}");
     }
 
     #[test]

@@ -195,6 +195,7 @@ impl Mux {
             if !ended {
                 self.write(last, b"\n", sinks);
             }
+            self.cut(label, log, sinks);
         } else if whole {
             let partial = [Vec::new(), Vec::new()];
             let mut open = Open {
@@ -211,11 +212,24 @@ impl Mux {
                 let rest = open.last_line(stream, self.colour);
                 self.write(stream, &rest, sinks);
             }
+            self.cut(label, log, sinks);
         } else if logs == OutputLogs::HashOnly
             || logs == OutputLogs::NewOnly && outcome == Outcome::Hit
         {
             let line = format!("{label}: {word} {key}\n");
             self.write(Stream::Stdout, line.as_bytes(), sinks);
+        }
+    }
+
+    /// Says what is missing at the end of a log.
+    fn cut(&mut self, label: &str, log: &Log, sinks: &mut Sinks<'_>) {
+        if log.dropped() > 0 {
+            let line = format!(
+                "{label}: {} bytes more are not shown: a log keeps its first {} MiB\n",
+                log.dropped(),
+                super::log::LIMIT >> 20
+            );
+            self.write(Stream::Stderr, line.as_bytes(), sinks);
         }
     }
 
@@ -243,11 +257,14 @@ impl Open {
                 self.line(line, colour, &mut text);
                 held.clear();
             }
-            while held.len() > LONGEST_LINE {
-                let rest = held.split_off(break_at(&held));
-                self.line(&held, colour, &mut text);
-                held = rest;
+            let mut shown = 0;
+            while held.len() - shown > LONGEST_LINE {
+                let rest = &held[shown..];
+                let end = break_at(rest);
+                self.line(&rest[..end], colour, &mut text);
+                shown += end;
             }
+            held.drain(..shown);
         }
         self.partial[stream as usize] = held;
         text
@@ -474,5 +491,30 @@ mod tests {
             mux.close(lane, Outcome::Ran, "", &mut sinks).bytes(),
             b"one\ntwo\n"
         );
+    }
+
+    #[test]
+    fn a_long_line_is_broken_whole_and_in_one_pass() {
+        let mut mux = Mux::new(Order::Stream, false);
+        let mut log = Log::new();
+        // Taking the rest apart at each break would be minutes of copying.
+        let line = "é".repeat(24 << 20);
+        log.push(Stream::Stdout, line.as_bytes());
+        let (out, _) = shown(|sinks| mux.replay("t", OutputLogs::Full, "k", &log, sinks));
+        let pieces = out.lines().map(|line| line.strip_prefix("t: ").unwrap());
+        assert_eq!(pieces.collect::<String>().len(), line.len());
+    }
+
+    #[test]
+    fn a_log_that_was_cut_says_so_at_its_end() {
+        for order in [Order::Stream, Order::Grouped] {
+            let mut log = Log::with_limit(2);
+            log.push(Stream::Stdout, b"abcde");
+            let (out, err) = shown(|sinks| {
+                Mux::new(order, false).replay("t", OutputLogs::Full, "k", &log, sinks);
+            });
+            assert!(out.ends_with("ab\n"), "{out}");
+            assert!(err.starts_with("t: 3 bytes more are not shown"), "{err}");
+        }
     }
 }

@@ -16,7 +16,7 @@
 //!
 //! `stopping` and `killed` end when the main process has ended, the pipes are closed and the group
 //! is empty. A process that left the group (a daemon that calls `setsid`) and holds a pipe is given
-//! up after `drain`: what it writes then is lost to it.
+//! up `drain` after the main process has ended, once nobody is left in the group: what it writes then is lost to it.
 //! Background processes that do not hold the pipes are left alone when the command ends by itself.
 
 #[cfg_attr(not(unix), path = "process/other.rs")]
@@ -36,6 +36,8 @@ use std::time::{Duration, Instant};
 const CHUNK: usize = 64 * 1024;
 /// How often a group that should be ending, or a process whose end nobody reports, is looked at.
 const TICK: Duration = Duration::from_millis(10);
+/// How often the rest of a group is looked at whose main process has ended.
+const LOOK: Duration = Duration::from_millis(50);
 /// How often a start is tried again while another thread still holds the program open for writing.
 const BUSY_RETRIES: u32 = 6;
 
@@ -265,6 +267,15 @@ impl Watch<'_> {
                 return stopping.map(|stopping| stopping.why);
             }
             let next = self.step(running, &mut stopping, exited, now);
+            let drained =
+                exited.is_some_and(|ended| now.saturating_duration_since(ended) >= self.drain);
+            if let Some(Stopping { why, .. }) = stopping
+                && drained
+                && platform::group_is_over(&running.child)
+            {
+                // Whoever holds the pipes has left the group.
+                return Some(why);
+            }
             if let Some(Stopping {
                 why,
                 killed: true,
@@ -275,7 +286,11 @@ impl Watch<'_> {
             {
                 return Some(why);
             }
-            let wait = next.map(|next| next.saturating_duration_since(now));
+            let mut wait = next.map(|next| next.saturating_duration_since(now));
+            if stopping.is_some() && exited.is_some() {
+                // Nobody reports the end of the rest of a group: it is looked for.
+                wait = Some(wait.unwrap_or(LOOK).min(LOOK));
+            }
             match events.next(wait, exited.is_some(), &mut buffer) {
                 Event::Data(stream, count) => output(stream, &buffer[..count]),
                 Event::Closed => open -= 1,
@@ -365,10 +380,17 @@ fn spawn(spec: &Spec) -> io::Result<Child> {
                 tries += 1;
                 thread::sleep(Duration::from_millis(1 << tries));
             }
-            // A script without a first line: a look-up by name hands it to the shell.
+            // A script without a first line: the shell takes it, as a look-up by name would have it.
             Err(error) if platform::is_no_program(&error) && !by_name => {
                 by_name = true;
-                command = prepare(Command::new(program));
+                let named = !program.as_encoded_bytes().contains(&b'/');
+                command = prepare(if named {
+                    Command::new(program)
+                } else {
+                    let mut shell = platform::program("sh".as_ref(), spec);
+                    shell.arg("--").arg(program);
+                    shell
+                });
             }
             answer => return answer.map_err(|error| SpawnError::wrap(error, program, spec)),
         }

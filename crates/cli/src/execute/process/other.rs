@@ -134,6 +134,11 @@ pub(super) fn kill(child: &mut Child) {
 /// There is no group to wait for.
 pub(super) fn end_group(_: &Child, _at_once: bool, _grace: Duration, _hurry: impl Fn() -> bool) {}
 
+/// Whether nobody is left of what the child started: nothing tells.
+pub(super) fn group_is_over(_child: &Child) -> bool {
+    false
+}
+
 /// How a collected process ended.
 pub(super) fn exit_of(status: ExitStatus) -> Exit {
     Exit::Code(status.code().unwrap_or(i32::MAX))

@@ -210,6 +210,20 @@ fn a_background_child_that_holds_the_pipe_does_not_hang_the_run() {
 }
 
 #[test]
+fn a_process_that_left_the_group_with_the_pipe_is_given_up_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let daemon = "setsid sh -c 'echo $$ > new; mv new pid; exec sleep 60' &";
+    let line = format!("{daemon} while [ ! -e pid ]; do sleep 0.01; done; echo hi; exit 3");
+    let (exit, out, _) = run(&spec(dir.path(), &line));
+    assert_eq!(exit.unwrap(), Exit::Code(3));
+    assert_eq!(out, b"hi\n");
+    let id = fs::read_to_string(dir.path().join("pid")).unwrap();
+    let id = rustix::process::Pid::from_raw(id.trim().parse().unwrap()).unwrap();
+    // It was neither waited for nor ended.
+    rustix::process::kill_process(id, rustix::process::Signal::KILL).unwrap();
+}
+
+#[test]
 fn what_cannot_start_says_what_where_and_what_next() {
     let dir = tempfile::tempdir().unwrap();
     let mut missing = spec(dir.path(), "");
@@ -286,6 +300,11 @@ fn programs_are_looked_up_in_the_path_of_the_command() {
     assert_eq!(exit.unwrap(), Exit::Code(0));
     assert!(String::from_utf8(out).unwrap().starts_with("third "));
     spec.command = What::Argv(vec!["bare".into(), "x y".into()]);
+    let (exit, out, _) = run(&spec);
+    assert_eq!(exit.unwrap(), Exit::Code(0));
+    assert_eq!(out, b"bare x y\n");
+    // Named by its path it is the same script.
+    spec.command = What::Argv(vec!["./third/bare".into(), "x y".into()]);
     let (exit, out, _) = run(&spec);
     assert_eq!(exit.unwrap(), Exit::Code(0));
     assert_eq!(out, b"bare x y\n");

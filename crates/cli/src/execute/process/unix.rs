@@ -232,6 +232,17 @@ pub(super) fn end_group(child: &Child, at_once: bool, grace: Duration, hurry: im
     }
 }
 
+/// Whether nobody but the child itself, which has ended, is left in its group. `false` where the system does not tell.
+pub(super) fn group_is_over(child: &Child) -> bool {
+    #[cfg(target_os = "linux")]
+    return !crate::execute::leftovers::group_lives(Pid::from_child(child));
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = child;
+        false
+    }
+}
+
 /// How a collected process ended.
 pub(super) fn exit_of(status: ExitStatus) -> Exit {
     match (status.code(), status.signal()) {
