@@ -145,3 +145,38 @@ fn explained_paths_are_text() {
         "{story:#}"
     );
 }
+
+#[test]
+fn the_secret_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let sandbox = Sandbox::simple();
+    sandbox.larder("build");
+    let secret = sandbox.path(".larder/secret").metadata().unwrap();
+    assert_eq!(secret.permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_project_outside_is_chosen_by_the_folder_that_is_listed() {
+    let sandbox = Sandbox::new(&[
+        (
+            "larder.toml",
+            "[workspace]\nprojects = [\"in\", \"../ext\"]\n[tasks.a]\ncommand = \"true\"\n",
+        ),
+        ("in/larder.toml", "[project]\ndepends-on = [\"ext\"]\n"),
+        ("../ext/x", ""),
+    ]);
+    let names = |line: &str| {
+        let outcome = sandbox.larder(line);
+        assert_eq!(outcome.code, 0, "{}", outcome.all());
+        let list = json(&outcome.stdout);
+        let projects = list["projects"].as_array().unwrap().iter();
+        projects
+            .map(|project| project["name"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names("ls --json --filter ../ext"), ["ext"]);
+    assert_eq!(names("ls --json --filter ../e*/"), ["ext"]);
+    assert_eq!(names("ls --json --filter !../ext"), ["in"]);
+    assert_eq!(names("ls --json --filter ...../ext"), ["ext", "in"]);
+    assert_eq!(names("ls --json --filter ./in"), ["in"]);
+}

@@ -137,3 +137,21 @@ fn signals_end_it_even_where_nobody_listens() {
     });
     assert_eq!(status.code(), Some(130));
 }
+
+#[test]
+fn a_signal_while_a_tool_is_asked_blames_no_tool() {
+    let sandbox = Sandbox::new(&[(
+        "larder.toml",
+        "[tasks.a]\ncommand = \"true\"\ntools = [\"touch ../asked; exec sleep 60\"]\noutputs = []\n",
+    )]);
+    let told = sandbox.base().join("told");
+    let stderr = std::fs::File::create(&told).unwrap();
+    let mut child = sandbox.command().arg("a").stderr(stderr).spawn().unwrap();
+    let asked = sandbox.base().join("asked");
+    until("the tool runs", || asked.exists().then_some(()));
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(ended(&mut child).code(), Some(130));
+    let text = std::fs::read_to_string(&told).unwrap();
+    assert!(text.contains("interrupted before it started"), "{text}");
+    assert!(!text.contains("correct `tools`"), "{text}");
+}

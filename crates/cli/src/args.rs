@@ -76,7 +76,7 @@ pub enum Command {
 /// Which projects a command is about.
 #[derive(Debug, Args, Default)]
 pub struct Selection {
-    /// Only these projects: a name (`web`, `@scope/*`), a folder (`./apps/*`), a git range
+    /// Only these projects: a name (`web`, `@scope/*`), a folder (`./apps/*`, `../lib`), a git range
     /// (`[main...HEAD]`), with dependents (`...web`), with dependencies (`web...`), without the
     /// project itself (`...^web`, `web^...`), or not these (`!web`)
     #[arg(short = 'F', long, value_name = "FILTER")]

@@ -148,7 +148,8 @@ fn one(workspace: &Workspace, root: &Path, filter: &str) -> Result<BTreeSet<usiz
             filter: filter.to_owned(),
             why,
         };
-        let by_folder = pattern.starts_with("./") || pattern == ".";
+        let outside = pattern.starts_with("../") || pattern.starts_with('/');
+        let by_folder = pattern.starts_with("./") || pattern == "." || outside;
         let text = if by_folder {
             pattern.trim_start_matches("./").trim_end_matches('/')
         } else {
@@ -162,8 +163,8 @@ fn one(workspace: &Workspace, root: &Path, filter: &str) -> Result<BTreeSet<usiz
         base.retain(|&index| {
             let project = &workspace.projects[index];
             if by_folder {
-                let dir = String::from_utf8_lossy(&project.dir);
-                glob.is_match(dir.as_ref()) || (text == "." && dir.is_empty())
+                let dir = workspace.folder_of(index);
+                glob.is_match(&dir) || (text == "." && dir.is_empty())
             } else {
                 glob.is_match(&project.name)
             }

@@ -66,7 +66,11 @@ pub(super) fn secret(folder: &Path) -> std::io::Result<[u8; 32]> {
     }
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(std::io::Error::other)?;
-    std::fs::write(&path, secret)?;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    std::io::Write::write_all(&mut options.open(&path)?, &secret)?;
     Ok(secret)
 }
 

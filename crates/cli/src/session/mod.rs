@@ -444,6 +444,9 @@ impl<'a> Session<'a> {
         if exit.success() {
             return Ok(output);
         }
+        if exit == crate::execute::Exit::Interrupted {
+            return Err("interrupted before it started".to_owned());
+        }
         Err(format!(
             "the tool command `{command}` failed ({}), so the key cannot be made:\n{}\n  correct `tools`, or install the tool",
             words::exit(exit),
