@@ -15,7 +15,7 @@ fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = look() {
             return found;
         }
-        assert!(started.elapsed() < Duration::from_secs(60), "{what}");
+        assert!(started.elapsed() < Duration::from_mins(1), "{what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -23,7 +23,7 @@ fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 fn ended(child: &mut Child) -> ExitStatus {
     let found = |child: &mut Child| {
         let started = Instant::now();
-        while started.elapsed() < Duration::from_secs(60) {
+        while started.elapsed() < Duration::from_mins(1) {
             if let Some(status) = child.try_wait().unwrap() {
                 return Some(status);
             }
