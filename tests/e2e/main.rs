@@ -25,6 +25,7 @@ mod outside;
 mod ownership;
 mod places;
 mod processes;
+mod read_only;
 mod reboot;
 mod request;
 mod restore;
