@@ -27,6 +27,7 @@ mod ownership;
 mod places;
 mod poison;
 mod processes;
+mod read_only;
 mod reboot;
 mod request;
 mod restore;

@@ -20,49 +20,35 @@ use crate::{ArtifactId, Entry, Error, Key, Put, PutOutcome, Result, Source, Stor
 pub struct DiskStore {
     dir: PathBuf,
     started: SystemTime,
-    lease: File,
-    lease_path: PathBuf,
+    /// Absent in a store that may only be read: what is used there is held by nobody, and a prune by
+    /// somebody who may write makes it a miss.
+    lease: Option<(File, PathBuf)>,
 }
 
 /// The folder of this layout's version.
 pub(crate) const LAYOUT: &str = "v1";
 
 impl DiskStore {
-    /// Opens the store in `dir`, which is made if missing.
+    /// Opens the store in `dir`, which is made if missing. One that is there and may only be read is opened all
+    /// the same.
     ///
     /// # Errors
-    /// When the folders cannot be made or the lease cannot be written.
+    /// When the folders cannot be made or the lease cannot be written, unless that is for want of rights or room.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
         let top = dir.as_ref();
         let dir = top.join(LAYOUT);
-        for part in ["entries", "artifacts", "tmp", "leases", "quarantine"] {
-            let path = dir.join(part);
-            fs::create_dir_all(&path).context("create", &path)?;
-        }
-        let tag = top.join("CACHEDIR.TAG");
-        if !tag.exists() {
-            // Only a courtesy to backup programs.
-            let _ = fs::write(tag, "Signature: 8a477f597d28d172789f06886806bc55\n");
-        }
-        let leases = dir.join("leases");
-        let (lease, path) = NamedTempFile::new_in(&leases)
-            .and_then(|file| {
-                match file.as_file().lock() {
-                    // Without locks a prune elsewhere may take what is used here: a miss, nothing worse.
-                    Err(error) if error.kind() != io::ErrorKind::Unsupported => return Err(error),
-                    _ => {}
-                }
-                file.keep().map_err(|error| error.error)
-            })
-            .context("write a lease in", &leases)?;
-        let started = SystemTime::now();
-        lease.set_modified(started).context("date", &path)?;
-        Ok(Self {
+        let lease = match take_lease(top, &dir) {
+            Ok(lease) => Some(lease),
+            Err(Error::Io { source, .. }) if only_to_be_read(&source) && dir.is_dir() => None,
+            Err(error) => return Err(error),
+        };
+        let mut store = Self {
             dir,
-            started,
+            started: SystemTime::now(),
             lease,
-            lease_path: path,
-        })
+        };
+        store.renew()?;
+        Ok(store)
     }
 
     /// Gives up the hold on everything used so far: a long-lived process says so between its runs.
@@ -71,9 +57,9 @@ impl DiskStore {
     /// When the lease cannot be dated.
     pub fn renew(&mut self) -> Result<()> {
         let now = SystemTime::now();
-        self.lease
-            .set_modified(now)
-            .context("date", &self.lease_path)?;
+        if let Some((lease, path)) = &self.lease {
+            lease.set_modified(now).context("date", path)?;
+        }
         self.started = now;
         Ok(())
     }
@@ -177,10 +163,47 @@ impl DiskStore {
     }
 }
 
+/// Makes the folders of a store and the lease of this process in it.
+fn take_lease(top: &Path, dir: &Path) -> Result<(File, PathBuf)> {
+    for part in ["entries", "artifacts", "tmp", "leases", "quarantine"] {
+        let path = dir.join(part);
+        fs::create_dir_all(&path).context("create", &path)?;
+    }
+    let tag = top.join("CACHEDIR.TAG");
+    if !tag.exists() {
+        // Only a courtesy to backup programs.
+        let _ = fs::write(tag, "Signature: 8a477f597d28d172789f06886806bc55\n");
+    }
+    let leases = dir.join("leases");
+    NamedTempFile::new_in(&leases)
+        .and_then(|file| {
+            match file.as_file().lock() {
+                // Without locks a prune elsewhere may take what is used here: a miss, nothing worse.
+                Err(error) if error.kind() != io::ErrorKind::Unsupported => return Err(error),
+                _ => {}
+            }
+            file.keep().map_err(|error| error.error)
+        })
+        .context("write a lease in", &leases)
+}
+
+/// Whether a write failed for want of rights or room.
+fn only_to_be_read(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::PermissionDenied
+            | io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+    )
+}
+
 impl Drop for DiskStore {
     fn drop(&mut self) {
-        // A lease left behind is not locked and therefore means nothing.
-        let _ = fs::remove_file(&self.lease_path);
+        if let Some((_, path)) = &self.lease {
+            // A lease left behind is not locked and therefore means nothing.
+            let _ = fs::remove_file(path);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Projects outside of the root: where their folders lie, and what their paths begin with inside of Larder.
 //! It does not know what the projects hold.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::discover::full_path;
@@ -37,17 +38,31 @@ pub(super) fn default_name(dir: &[u8]) -> String {
     String::from_utf8_lossy(name.unwrap_or(dir)).into_owned()
 }
 
+/// Refuses a folder that is two projects, by way of a link or of another spelling: its files would have two names.
+fn one_folder_each(workspace: &Workspace, real: &dyn Fn(&[u8]) -> PathBuf) -> Result<(), Report> {
+    let mut known: BTreeMap<PathBuf, &[u8]> = BTreeMap::new();
+    for project in &workspace.projects {
+        if let Some(other) = known.insert(real(&project.dir), &project.dir) {
+            let [one, two] = [other, &project.dir].map(String::from_utf8_lossy);
+            let title = format!("`{one}` and `{two}` are the same folder");
+            return Err(Report::nowhere(title).help("take one of them out of `projects`"));
+        }
+    }
+    Ok(())
+}
+
 /// Gives each project outside of the root a place among the paths of the workspace: the first component is `..` and
 /// the project's name. A project inside of another one that lies outside shares its place, so that each file has one path.
 ///
 /// # Errors
-/// For a folder that holds the workspace itself, or whose place is taken.
+/// For a folder that holds the workspace itself or lies inside of it, is two projects, or whose place is taken.
 pub(super) fn place(workspace: &mut Workspace, root: &Path) -> Result<(), Report> {
     let real = |dir: &[u8]| {
         let full = full_path(root, dir);
         full.canonicalize().unwrap_or(full)
     };
     let root_real = real(b"");
+    one_folder_each(workspace, &real)?;
     let mut outside: Vec<(PathBuf, usize)> = (workspace.projects.iter().enumerate())
         .filter(|(_, project)| is_outside(&project.dir))
         .map(|(index, project)| (real(&project.dir), index))
@@ -61,6 +76,12 @@ pub(super) fn place(workspace: &mut Workspace, root: &Path) -> Result<(), Report
             let title = format!("the project in `{shown}` holds the workspace itself");
             return Err(Report::nowhere(title)
                 .help("make that folder the root, or take it out of `projects`"));
+        }
+        if let Ok(below) = folder.strip_prefix(&root_real) {
+            let below = below.display();
+            let title =
+                format!("the project in `{shown}` lies inside of the workspace, in `{below}`");
+            return Err(Report::nowhere(title).help(format!("write `{below}` in `projects`")));
         }
         let above = (placed.iter())
             .find_map(|(other, prefix)| Some((folder.strip_prefix(other).ok()?, prefix)));

@@ -178,3 +178,30 @@ fn standing(path: &Path) -> Option<Vec<String>> {
     let text = io::read_to_string(file).ok()?;
     Some(text.split(' ').map(str::to_owned).collect())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_circle_is_seen_through_living_records_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let within = |name: &'static str| BTreeSet::from([name]);
+        let wait = |target: &str, name| record(dir.path(), target, &within(name)).unwrap();
+        assert!(record(dir.path(), "b", &BTreeSet::new()).unwrap().is_none());
+        assert!(!closes_circle(dir.path(), "a", &within("c")));
+        let first = wait("b", "a").unwrap();
+        let _second = wait("c", "b");
+        // `a` waits for `b`, which waits for `c`, which would wait for `a`.
+        assert!(closes_circle(dir.path(), "a", &within("c")));
+        assert!(!closes_circle(dir.path(), "a", &within("d")));
+        assert!(!closes_circle(dir.path(), "c", &within("d")));
+        // What a killed process left is unlocked: it means nothing and goes.
+        let left = dir.path().join("left.wait");
+        std::fs::copy(first.path(), &left).unwrap();
+        drop(first);
+        assert!(!closes_circle(dir.path(), "a", &within("c")));
+        assert!(!left.exists());
+    }
+}

@@ -136,3 +136,43 @@ error: the place of the project in `../django` is taken
          another `name`
 "##);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_folder_is_one_project_whatever_leads_to_it() {
+    let shown = |projects: &str| {
+        let dir = beside(&format!("[workspace]\nprojects = [{projects}]"));
+        let link = |to: &str, at: &str| {
+            std::os::unix::fs::symlink(dir.path().join(to), dir.path().join(at)).unwrap();
+        };
+        link("ws/in", "linked");
+        link("django", "again");
+        link("ws/in", "ws/same");
+        let error = load(&dir.path().join("ws")).unwrap_err().to_string();
+        error.replace(dir.path().to_str().unwrap(), "DIR")
+    };
+    let shown = [
+        shown("\"in\", \"../linked\""),
+        shown("\"../linked\""),
+        shown("\"../ws/in\""),
+        shown("\"in\", \"same\""),
+        shown("\"../django\", \"../again\""),
+    ];
+    assert_snapshot!(shown.join("\n"), @"
+    error: `../linked` and `in` are the same folder
+     |
+     = help: take one of them out of `projects`
+    error: the project in `../linked` lies inside of the workspace, in `in`
+     |
+     = help: write `in` in `projects`
+    error: the project in `../ws/in` lies inside of the workspace, in `in`
+     |
+     = help: write `in` in `projects`
+    error: `in` and `same` are the same folder
+     |
+     = help: take one of them out of `projects`
+    error: `../again` and `../django` are the same folder
+     |
+     = help: take one of them out of `projects`
+    ");
+}
