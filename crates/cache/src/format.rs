@@ -247,7 +247,7 @@ pub(crate) mod tests {
         for (what, bad) in [
             ("magic", changed(&right, |bytes| bytes[0] ^= 1)),
             ("version", changed(&right, |bytes| bytes[8] = 2)),
-            ("flags", changed(&right, |bytes| bytes[44] = 4 | bytes[44])),
+            ("flags", changed(&right, |bytes| bytes[44] |= 4)),
             (
                 "bytes after the end",
                 changed(&right, |bytes| bytes.push(0)),
