@@ -226,15 +226,43 @@ pub(crate) mod tests {
         }
     }
 
+    /// An entry's bytes after a change, with a checksum that is right for them.
+    fn changed(entry: &Entry, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+        let mut bytes = encode(&Key([1; 32]), entry);
+        bytes.truncate(bytes.len() - 32);
+        change(&mut bytes);
+        let checksum = blake3::hash(&bytes);
+        bytes.extend_from_slice(checksum.as_bytes());
+        bytes
+    }
+
     #[test]
-    fn another_version_with_a_right_checksum_is_a_miss() {
+    fn another_form_with_a_right_checksum_is_a_miss() {
         let key = Key([1; 32]);
-        let mut bytes = encode(&key, &sample());
-        bytes[8] = 2;
-        let body = bytes.len() - 32;
-        let checksum = blake3::hash(&bytes[..body]);
-        bytes[body..].copy_from_slice(checksum.as_bytes());
-        assert_eq!(decode(&key, &bytes), None);
+        let right = sample();
+        assert_eq!(decode(&key, &changed(&right, |_| ())), Some(right.clone()));
+        let (mut turned, mut twice) = (right.clone(), right.clone());
+        turned.manifest.reverse();
+        twice.manifest[1] = twice.manifest[0].clone();
+        for (what, bad) in [
+            ("magic", changed(&right, |bytes| bytes[0] ^= 1)),
+            ("version", changed(&right, |bytes| bytes[8] = 2)),
+            ("flags", changed(&right, |bytes| bytes[44] |= 4)),
+            (
+                "bytes after the end",
+                changed(&right, |bytes| bytes.push(0)),
+            ),
+            ("rows out of order", changed(&turned, |_| ())),
+            ("a row twice", changed(&twice, |_| ())),
+        ] {
+            assert_eq!(decode(&key, &bad), None, "{what}");
+        }
+        for (artifact, root) in [(false, false), (true, false), (false, true)] {
+            let mut entry = right.clone();
+            entry.artifact = entry.artifact.filter(|_| artifact);
+            entry.root = entry.root.filter(|_| root);
+            assert_eq!(decode(&key, &encode(&key, &entry)), Some(entry));
+        }
     }
 
     #[test]

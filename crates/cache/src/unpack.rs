@@ -251,3 +251,71 @@ impl Read for Hashing<'_> {
         Ok(read)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{PackOptions, pack};
+
+    #[test]
+    fn content_that_is_not_its_rows_is_refused_wherever_it_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a"), "content").unwrap();
+        let paths = [b"a".to_vec()];
+        let packed = pack(dir.path(), &paths, &PackOptions::default(), dir.path()).unwrap();
+        let (mut rows, artifact) = (packed.manifest, packed.artifact.unwrap());
+        rows[0].digest[0] ^= 1;
+        for (memory, wanted) in [(100, true), (0, true), (0, false)] {
+            let mut file = std::fs::File::open(&artifact.file).unwrap();
+            let stage = &dir.path().join("stage");
+            let room = Room { memory, stage };
+            let refused = unpack(&mut file, &artifact.id, &rows, &[wanted], &room);
+            let Err(Error::Refused(refusal)) = refused else {
+                panic!("taken with {memory} bytes of memory, wanted: {wanted}");
+            };
+            assert_eq!(refusal.why, Why::Member("content"));
+        }
+    }
+
+    #[test]
+    fn what_is_wanted_is_held_up_to_the_limit_and_staged_beyond() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths: Vec<Vec<u8>> = [b"a", b"b", b"c", b"d", b"e"]
+            .map(|path| path.to_vec())
+            .into();
+        for name in ["a", "b", "c", "d", "e"] {
+            std::fs::write(dir.path().join(name), format!("content of {name}")).unwrap();
+        }
+        let packed = pack(dir.path(), &paths, &PackOptions::default(), dir.path()).unwrap();
+        let (rows, artifact) = (packed.manifest, packed.artifact.unwrap());
+        let size = rows[0].size;
+        let unpacked = |memory, wanted: [bool; 5]| {
+            let mut file = std::fs::File::open(&artifact.file).unwrap();
+            let stage = &dir.path().join("stage");
+            let room = Room { memory, stage };
+            let unpacked = unpack(&mut file, &artifact.id, &rows, &wanted, &room).unwrap();
+            let body = |(at, body): (usize, &Option<Body>)| {
+                let name = ["a", "b", "c", "d", "e"][at];
+                let right = format!("content of {name}").into_bytes();
+                match body {
+                    Some(Body::Memory(content)) => {
+                        assert_eq!(*content, right);
+                        'm'
+                    }
+                    Some(Body::Staged(path)) => {
+                        assert_eq!(std::fs::read(path).unwrap(), right);
+                        's'
+                    }
+                    None => '-',
+                }
+            };
+            let bodies: String = unpacked.bodies.iter().enumerate().map(body).collect();
+            (bodies, stage.exists())
+        };
+        let some = [true, false, true, true, true];
+        assert_eq!(unpacked(4 * size, some), ("m-mmm".to_owned(), false));
+        assert_eq!(unpacked(2 * size, some), ("m-mss".to_owned(), true));
+        assert_eq!(unpacked(2 * size - 1, some), ("m-sss".to_owned(), true));
+        assert_eq!(unpacked(0, [false; 5]), ("-----".to_owned(), true));
+    }
+}

@@ -70,6 +70,8 @@ pub(crate) fn run(root: &Path, args: &Args) -> Outcome<bool> {
             .current_dir(root)
             // A failing case need not be made small: that it fails is all there is to know.
             .env("PROPTEST_MAX_SHRINK_ITERS", "0")
+            // Nor need it be tried again: it fails because of the mutant.
+            .env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "1")
             .stdin(Stdio::null());
         let status = command.status()?;
         // 2: some survived. 3: some did not end in time, which no test suite would pass over.

@@ -115,6 +115,31 @@ fn paths_outside_the_declared_outputs() {
 }
 
 #[test]
+fn a_link_whose_text_is_not_its_rows() {
+    let artifact = compress(&[member(b"l", EntryType::Symlink, b"to", b"")]);
+    let right = row(b"l", Kind::Link, b"to");
+    let (mut longer, mut other) = (right.clone(), right);
+    longer.size += 1;
+    other.digest[0] ^= 1;
+    for bad in [longer, other] {
+        let why = refused(&Sandbox::new(), vec![bad], &artifact);
+        assert_eq!(why, Why::Member("link text"));
+    }
+}
+
+#[test]
+fn a_mode_that_is_not_its_rows() {
+    let mut executable = row(b"a", Kind::File, b"x");
+    executable.mode = 0o755;
+    let why = refused(
+        &Sandbox::new(),
+        vec![executable],
+        &compress(&[file(b"a", b"x")]),
+    );
+    assert_eq!(why, Why::Member("mode"));
+}
+
+#[test]
 fn writing_through_a_link_of_the_archive() {
     let sandbox = Sandbox::new();
     let artifact = compress(&[
