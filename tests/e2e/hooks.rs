@@ -129,3 +129,19 @@ fn a_hook_that_leads_back_to_itself_is_a_cycle() {
     assert!(outcome.stderr.contains("circle"), "{}", outcome.all());
     assert!(order(&sandbox).is_empty());
 }
+
+#[test]
+fn a_hook_without_outputs_may_read_what_others_made() {
+    let sandbox = Sandbox::new(&[
+        (
+            "larder.toml",
+            "[tasks.build]\ncommand = \"cat src > out\"\ninputs = [\"src\"]\noutputs = [\"out\"]\n[hooks]\nafter-all = [\"report\"]\n[tasks.report]\ncommand = \"cat out >> ../ran.log\"\n",
+        ),
+        ("src", "one\n"),
+    ]);
+    for _ in 0..2 {
+        let outcome = sandbox.larder("build");
+        assert_eq!(outcome.code, 0, "{}", outcome.all());
+        assert_eq!(sandbox.ran(), ["one"]);
+    }
+}
