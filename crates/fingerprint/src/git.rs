@@ -99,20 +99,20 @@ pub fn git_input(folder: &Path, left_out: &dyn Fn(&[u8]) -> bool) -> Result<GitI
     let Some(prefix) = inside(&repository, &real) else {
         return walked(&scanner, left_out);
     };
-    let stamp = stamp_of(&repository, &prefix, &scanner, left_out)?;
     let tree = tree_at_head(&repository, &prefix).map_err(failed)?;
-    let differing = differing(&repository, &prefix).map_err(failed)?;
+    let differing: Vec<Vec<u8>> = differing(&repository, &prefix)
+        .map_err(failed)?
+        .iter()
+        .map(|path| below(path, &prefix).to_vec())
+        .collect();
+    // Which files there are, git says by its own rules; their stats are taken before any of them is read.
+    let mut paths = tracked_below(&repository, &prefix).map_err(failed)?;
+    paths.extend(differing.iter().cloned());
+    paths.retain(|path| !path.is_empty() && !left_out(path));
+    let paths: Vec<&[u8]> = paths.iter().map(Vec::as_slice).collect();
+    let stamp = stamp(scanner.look(&paths)?.iter());
     let mut rows = Vec::new();
-    for path in differing {
-        let path = path
-            .get(
-                if prefix.is_empty() {
-                    0
-                } else {
-                    prefix.len() + 1
-                }..,
-            )
-            .unwrap_or(b"");
+    for path in &differing {
         row_of(&scanner, path, left_out, &mut rows)?;
     }
     let mut hasher = blake3::Hasher::new();
@@ -126,33 +126,6 @@ pub fn git_input(folder: &Path, left_out: &dyn Fn(&[u8]) -> bool) -> Result<GitI
         digest: Digest(*hasher.finalize().as_bytes()),
         stamp,
     })
-}
-
-/// The stamp of all files that git tracks below the prefix, and of untracked ones.
-fn stamp_of(
-    repository: &Repository,
-    prefix: &[u8],
-    scanner: &Scanner,
-    left_out: &dyn Fn(&[u8]) -> bool,
-) -> Result<Digest, GitError> {
-    let failed = |source| GitError::Git {
-        folder: repository.path().to_owned(),
-        source,
-    };
-    let skip = prefix.len() + usize::from(!prefix.is_empty());
-    let index = repository.index().map_err(failed)?;
-    let mut paths: Vec<Vec<u8>> = index
-        .iter()
-        .filter(|entry| within(&entry.path, prefix))
-        .filter_map(|entry| entry.path.get(skip..).map(<[u8]>::to_vec))
-        .collect();
-    let scan = scanner.scan(b"", Ignore::Honour)?;
-    paths.extend(scan.iter().map(|entry| entry.path.to_vec()));
-    paths.retain(|path| !path.is_empty() && !left_out(path));
-    paths.sort_unstable();
-    paths.dedup();
-    let refs: Vec<&[u8]> = paths.iter().map(Vec::as_slice).collect();
-    Ok(stamp(scanner.look(&refs)?.iter()))
 }
 
 fn stamp<'s>(entries: impl Iterator<Item = crate::Entry<'s>>) -> Digest {
@@ -256,13 +229,6 @@ fn filtered(repository: &Repository, path: &[u8]) -> Result<bool, git2::Error> {
     let Ok(path) = crate::path_of(path) else {
         return Ok(true);
     };
-    if repository
-        .config()?
-        .get_string("core.autocrlf")
-        .is_ok_and(|value| value != "false")
-    {
-        return Ok(true);
-    }
     for name in [
         "filter",
         "text",
@@ -317,16 +283,22 @@ fn tracked_paths(root: &Path) -> Result<Vec<Vec<u8>>, git2::Error> {
     let Some(prefix) = inside(&repository, root) else {
         return Ok(Vec::new());
     };
-    let skip = if prefix.is_empty() {
-        0
-    } else {
-        prefix.len() + 1
-    };
+    tracked_below(&repository, &prefix)
+}
+
+/// The paths that git tracks below a prefix, relative to it.
+fn tracked_below(repository: &Repository, prefix: &[u8]) -> Result<Vec<Vec<u8>>, git2::Error> {
     let index = repository.index()?;
-    let entries = index.iter().filter(|entry| within(&entry.path, &prefix));
+    let entries = index.iter().filter(|entry| within(&entry.path, prefix));
     Ok(entries
-        .filter_map(|entry| entry.path.get(skip..).map(<[u8]>::to_vec))
+        .map(|entry| below(&entry.path, prefix).to_vec())
         .collect())
+}
+
+/// A path of the repository as seen from a prefix that it lies in.
+fn below<'p>(path: &'p [u8], prefix: &[u8]) -> &'p [u8] {
+    let skip = prefix.len() + usize::from(!prefix.is_empty());
+    path.get(skip..).unwrap_or(b"")
 }
 
 /// Where git keeps its data: `.git` itself, or the folder that a file of that name points to.

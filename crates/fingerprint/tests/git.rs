@@ -56,6 +56,23 @@ fn input(dir: &tempfile::TempDir) -> Digest {
 }
 
 #[test]
+fn a_stamp_sees_equal_content_written_again_but_nothing_that_is_ignored_or_left_out() {
+    let (dir, _) = setup();
+    let folder = dir.path().join("in");
+    let whole = || git_input(&folder, &|path| path == b"made").unwrap();
+    let before = whole();
+    // The rule stands in a folder above.
+    write(dir.path(), "in/x.tmp", "ignored");
+    write(dir.path(), "in/made", "left out");
+    assert_eq!(whole(), before);
+    let past = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1);
+    let file = std::fs::File::options().write(true).open(folder.join("a"));
+    file.unwrap().set_modified(past).unwrap();
+    assert_eq!(whole().digest, before.digest);
+    assert_ne!(whole().stamp, before.stamp);
+}
+
+#[test]
 fn every_kind_of_difference_counts() {
     let (dir, repository) = setup();
     let clean = input(&dir);
