@@ -7,6 +7,7 @@ use super::super::describe::Basis;
 use super::super::discovered;
 use super::super::format::List;
 use super::super::outputs::{Outputs, project_dir};
+use super::super::run::Handed;
 use super::super::tree::{Fault, Seen, View, lossy};
 use super::Life;
 
@@ -44,7 +45,9 @@ impl Life<'_> {
             begun_ns = crate::state::intent::written_ns(&self.run.session.paths.intents, &self.id)
                 .map_err(|error| Fault::words(&format!("an intent record is gone: {error}")))?;
         }
-        let (dependencies, unsound) = self.look_at_dependencies()?;
+        let handed = self.run.handed_on(self.task, &self.deps)?;
+        let dependencies = self.views(&handed)?;
+        let unsound = self.unlike_the_key(&handed, &dependencies)?;
         Ok(Before {
             unsound,
             outputs: outputs
@@ -58,35 +61,37 @@ impl Life<'_> {
         })
     }
 
-    /// What lies under the outputs of the dependencies now, and what of it the key does not know: what the key says of them
-    /// was true when they ended, and somebody may have been there since.
-    fn look_at_dependencies(&self) -> Result<(Vec<View>, Option<String>), Fault> {
-        let tree = &self.run.session.tree;
-        let mut views = Vec::new();
-        let mut unsound = None;
-        for (dep, rows) in self.run.handed_on(self.task, &self.deps)? {
-            let Some(outputs) = self.run.outputs(dep)? else {
-                continue;
-            };
-            let view = outputs.list(tree)?;
+    /// What lies under the outputs of each dependency now; nothing where none are declared.
+    fn views(&self, handed: &[Handed]) -> Result<Vec<View>, Fault> {
+        let view = |(dep, _): &Handed| match self.run.outputs(*dep)? {
+            Some(outputs) => outputs.list(&self.run.session.tree),
+            None => Ok(View::default()),
+        };
+        handed.iter().map(view).collect()
+    }
+
+    /// What of the dependencies' outputs the key does not know, in words: what it says of them was true when they
+    /// ended, and somebody may have been there since.
+    fn unlike_the_key(&self, handed: &[Handed], views: &[View]) -> Result<Option<String>, Fault> {
+        for ((dep, rows), view) in handed.iter().zip(views) {
+            let id = self.run.id(*dep);
             let made = |path: &[u8]| rows.binary_search_by(|row| row.path.as_slice().cmp(path));
-            if unsound.is_none() {
-                let id = self.run.id(dep);
-                if let Some(stray) = view.seen.keys().find(|path| made(path).is_err()) {
-                    unsound = Some(format!(
-                        "{} lies under the `outputs` of {id}, on which it depends, but was not made by it; remove it, or exclude it there with \"!…\"",
-                        lossy(stray)
-                    ));
-                } else if let Some(wrong) = tree.out_of_place(&rows)?.first() {
-                    unsound = Some(format!(
-                        "{}, which {id} made, changed before it began",
-                        lossy(wrong)
-                    ));
-                }
+            if let Some(stray) = view.seen.keys().find(|path| made(path).is_err()) {
+                return Ok(Some(format!(
+                    "{} lies under the `outputs` of {id}, on which it depends, but was not made by it; remove it, or exclude it there with \"!…\"",
+                    lossy(stray)
+                )));
             }
-            views.push(view);
+            if self.run.outputs(*dep)?.is_some()
+                && let Some(wrong) = self.run.session.tree.out_of_place(rows)?.first()
+            {
+                return Ok(Some(format!(
+                    "{}, which {id} made, changed before it began",
+                    lossy(wrong)
+                )));
+            }
         }
-        Ok((views, unsound))
+        Ok(None)
     }
 
     fn stats(&self, paths: Vec<Vec<u8>>) -> Result<Stats, Fault> {
@@ -240,7 +245,7 @@ impl Life<'_> {
             self.record.warnings.push(format!("not stored: {reason}"));
             return Ok(Some(reason.clone()));
         }
-        let (again, _) = self.look_at_dependencies()?;
+        let again = self.views(&self.run.handed_on(self.task, &self.deps)?)?;
         if let Some(path) = before
             .dependencies
             .iter()

@@ -30,7 +30,7 @@ use crate::execute::leftovers::Mark;
 use crate::record::{CacheUse, Status, TaskRecord};
 use crate::state::{State, Success, TaskState, Update, intent};
 
-use super::outputs::{self, Outputs};
+use super::outputs::Outputs;
 use super::tree::{Fault, lossy};
 use super::{Run, discovered, lock, words};
 
@@ -265,20 +265,11 @@ impl Life<'_> {
                 .map(|old| larder_fingerprint::diff(old, &new))
                 .unwrap_or_default();
             self.say_why(&last, &key, old.is_some(), &changes, interrupted.is_some())?;
-            let outputs = spec
-                .outputs
-                .as_deref()
-                .map(|declared| {
-                    Outputs::new(
-                        outputs::project_dir(&self.run.session.workspace, self.task),
-                        declared,
-                    )
-                })
-                .transpose()?;
-            let mut owned = self.recover(&last, interrupted.as_ref(), outputs.as_ref())?;
+            let outputs = self.run.outputs(self.task)?;
+            let mut owned = self.recover(&last, interrupted.as_ref(), outputs)?;
             let mut done = None;
             if may_skip && spec.store && self.run.reads() {
-                if let Some(outputs) = &outputs {
+                if let Some(outputs) = outputs {
                     done = self.try_restore(&mut basis, outputs, &owned);
                     if done.is_none() {
                         // A restore that stopped half-way has left files of this task.
@@ -291,7 +282,7 @@ impl Life<'_> {
             }
             let mut done = match done {
                 Some(done) => done,
-                None => self.execute(&mut basis, outputs.as_ref(), &owned)?,
+                None => self.execute(&mut basis, outputs, &owned)?,
             };
             if let Some(update) = &mut done.update
                 && update.task.success.is_some()

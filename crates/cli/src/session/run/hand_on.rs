@@ -16,7 +16,7 @@ use super::super::tree::Fault;
 use super::{Run, lock};
 
 /// A dependency and what it made.
-type Handed = (usize, Arc<Vec<Row>>);
+pub type Handed = (usize, Arc<Vec<Row>>);
 
 impl Run<'_> {
     /// What the dependencies of a task hand on.

@@ -7,6 +7,8 @@
 mod hand_on;
 mod workers;
 
+pub use hand_on::Handed;
+
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
