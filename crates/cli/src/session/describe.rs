@@ -239,6 +239,16 @@ impl Basis {
             .0
     }
 
+    /// An earlier explanation from its stored form, to be compared with this one. While nothing is known to be discovered,
+    /// it says nothing of what was.
+    pub fn explained_before(&self, bytes: Option<Vec<u8>>) -> Option<Explanation> {
+        let mut old = decode(&bytes?)?;
+        if self.inputs.discovered.is_none() {
+            old.discovered.clear();
+        }
+        Some(old)
+    }
+
     /// The explanation, from the same walk as the key.
     pub fn explain(&self, secret: &[u8; 32]) -> Explanation {
         let discovered = self.inputs.discovered.as_deref();

@@ -128,24 +128,10 @@ fn judge(run: &Run<'_>, task: usize, verdicts: &[Option<Verdict>]) -> Result<For
     }
     let mut basis = run.basis(task, &deps)?;
     let last = session.state.task(&id).cloned().unwrap_or_default();
-    let found = (last.success.as_ref()).and_then(|success| success.discovered.as_ref());
-    if spec.depfile.is_some()
-        && let Some(found) = found
-    {
-        basis.inputs.discovered = Some(discovered::rows(&session.tree, found)?);
-    }
+    run.recall(task, &mut basis, &last)?;
     let key = basis.key();
     let new = basis.explain(&session.secret);
-    let old = session
-        .state
-        .explanation(&id)
-        .and_then(|bytes| describe::decode(&bytes))
-        .map(|mut old| {
-            if basis.inputs.discovered.is_none() {
-                old.discovered.clear();
-            }
-            old
-        });
+    let old = basis.explained_before(session.state.explanation(&id));
     let changes = old
         .as_ref()
         .map(|old| larder_fingerprint::diff(old, &new))

@@ -32,7 +32,7 @@ use crate::state::{State, Success, TaskState, Update, intent};
 
 use super::outputs::Outputs;
 use super::tree::{Fault, lossy};
-use super::{Run, discovered, lock, words};
+use super::{Run, lock, words};
 
 /// What a task leaves for its dependents, the summary and the state.
 #[derive(Debug, Clone)]
@@ -201,15 +201,7 @@ impl Life<'_> {
                 interrupted = None;
             }
             // Without a list of what it discovers the base key stands, under which nothing is ever kept.
-            let found = last
-                .success
-                .as_ref()
-                .and_then(|success| success.discovered.as_ref());
-            if spec.depfile.is_some()
-                && let Some(found) = found
-            {
-                basis.inputs.discovered = Some(discovered::rows(&self.run.session.tree, found)?);
-            }
+            self.run.recall(self.task, &mut basis, &last)?;
             let key = basis.key();
             self.record.key = Some(hex(&key));
             log::debug!(target: KEY, "{} over {} input files", hex(&key), basis.inputs.rows.len());
@@ -249,16 +241,7 @@ impl Life<'_> {
                 self.run.session.tree.forget_scans();
                 continue;
             }
-            let old = state
-                .explanation(&self.id)
-                .and_then(|bytes| super::describe::decode(&bytes))
-                .map(|mut old| {
-                    // What was discovered is not known now, which says nothing of those files.
-                    if basis.inputs.discovered.is_none() {
-                        old.discovered.clear();
-                    }
-                    old
-                });
+            let old = basis.explained_before(state.explanation(&self.id));
             let new = basis.explain(&self.run.session.secret);
             let changes = old
                 .as_ref()

@@ -22,13 +22,14 @@ use crate::config::Command;
 use crate::execute::{self, Spec};
 use crate::plan::{self, Plan};
 use crate::show::Show;
+use crate::state::TaskState;
 
 use super::describe::{self, Basis, DepResult, Parts};
 use super::inputs::{self, Inputs, Rule};
 use super::life::Done;
 use super::outputs::Outputs;
 use super::tree::Fault;
-use super::{Session, lock};
+use super::{Session, discovered, lock};
 
 /// How long a process group may tidy up between SIGTERM and SIGKILL.
 pub const GRACE: Duration = Duration::from_secs(5);
@@ -258,6 +259,23 @@ impl<'a> Run<'a> {
             parts: self.parts(task, deps)?,
             global: self.global()?,
         })
+    }
+
+    /// Puts the files that the last success discovered into `basis`, as they are now. Without such a list the base key stands,
+    /// under which nothing is ever kept.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn recall(&self, task: usize, basis: &mut Basis, last: &TaskState) -> Result<(), Fault> {
+        let spec = &self.session.workspace.tasks[task];
+        let found = last
+            .success
+            .as_ref()
+            .and_then(|success| success.discovered.as_ref());
+        if let Some(found) = found.filter(|_| spec.depfile.is_some()) {
+            basis.inputs.discovered = Some(discovered::rows(&self.session.tree, found)?);
+        }
+        Ok(())
     }
 
     /// What enters a task's key besides its files.
