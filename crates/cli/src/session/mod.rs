@@ -22,6 +22,7 @@ use crate::record::TaskRecord;
 use crate::state::State;
 
 mod around;
+pub mod changes;
 mod depfile;
 pub mod describe;
 pub mod discovered;
