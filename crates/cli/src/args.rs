@@ -86,6 +86,17 @@ pub struct Selection {
     pub affected: Option<String>,
 }
 
+/// What of earlier runs is gone by.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Reuse {
+    /// Look at every file and read the configuration: use neither memo nor snapshots of earlier runs. What comes out is the same
+    #[arg(long)]
+    pub no_incremental: bool,
+    /// The folder for memo and snapshots, instead of `.larder`
+    #[arg(long, value_name = "DIR")]
+    pub incremental_cache_dir: Option<PathBuf>,
+}
+
 /// Flags of `larder run`.
 // Flags are what they are: each bool is one switch of the command line.
 #[allow(clippy::struct_excessive_bools)]
@@ -114,6 +125,9 @@ pub struct RunArgs {
     /// The cache's folder; without the flag, what `LARDER_CACHE_DIR` says
     #[arg(long, value_name = "DIR")]
     pub cache_dir: Option<PathBuf>,
+    /// What of earlier runs is gone by
+    #[command(flatten)]
+    pub reuse: Reuse,
     /// Say what would be done, and do nothing
     #[arg(long, value_name = "FORMAT", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "text")]
     pub dry: Option<DryFormat>,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory as _, Parser as _};
 
-use crate::args::{Cli, ColorChoice, Command, GraphFormat, Selection, with_run_inserted};
+use crate::args::{Cli, ColorChoice, Command, GraphFormat, Reuse, Selection, with_run_inserted};
 use crate::config::{self, Workspace};
 use crate::diagnostics;
 use crate::execute::exit;
@@ -267,7 +267,8 @@ impl Context<'_> {
     fn with_session<T>(
         &self,
         cache_dir: Option<PathBuf>,
-        act: impl FnOnce(&Session<'_>) -> Result<T, Usage>,
+        reuse: &Reuse,
+        act: impl FnOnce(&mut Session<'_>) -> Result<T, Usage>,
     ) -> Result<T, Usage> {
         let root = self.root()?;
         let executor = ProcessExecutor::default();
@@ -283,8 +284,14 @@ impl Context<'_> {
             executor: &executor,
             cancel,
             clock: &clock,
+            options: None,
+            incremental: !reuse.no_incremental,
+            incremental_dir: reuse
+                .incremental_cache_dir
+                .as_ref()
+                .map(|dir| self.cwd.join(dir)),
         };
-        let session = Session::open(&root, around).map_err(|error| self.open_error(error))?;
-        act(&session)
+        let mut session = Session::load(&root, around).map_err(|error| self.open_error(error))?;
+        act(&mut session)
     }
 }

@@ -14,9 +14,9 @@ use crate::execute::{concurrency, exit, mux};
 use crate::plan::Plan;
 use crate::record::{self, CacheUse, Counters, RunError, RunRecord, Status};
 use crate::select;
+use crate::session::Session;
 use crate::session::life::Done;
-use crate::session::run::Options;
-use crate::session::{Run, Session};
+use crate::session::run::{Ended, Options};
 use crate::show::Show;
 
 use super::summary::summary;
@@ -26,12 +26,12 @@ use super::{Context, Outcome, Usage, print, say};
 const KEPT_RECORDS: usize = 100;
 
 pub(super) fn run(context: &Context<'_>, args: &RunArgs) -> Outcome {
-    context.with_session(args.cache_dir.clone(), |session| {
+    context.with_session(args.cache_dir.clone(), &args.reuse, |session| {
         in_session(context, args, session)
     })
 }
 
-fn in_session(context: &Context<'_>, args: &RunArgs, session: &Session<'_>) -> Outcome {
+fn in_session(context: &Context<'_>, args: &RunArgs, session: &mut Session<'_>) -> Outcome {
     let clock = SystemClock::new();
     let started = clock.now();
     let workspace = &session.workspace;
@@ -53,14 +53,11 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &Session<'_>) -> O
     let bar = (context.world.stderr_terminal && !crate::diagnostics::listening())
         .then_some(plan.graph.len() as u64);
     let show = Show::new(order, context.colour, args.json, args.verbose, bar);
-    let run = Run::new(session, &plan, &options, &show).map_err(Usage::new)?;
-    let results = run.execute().map_err(Usage::new)?;
-    show.finish();
-    let writes = run.remember(&results);
-    if results.values().any(|done| done.record.stored) {
-        session.bound_cache();
-    }
-    let code = run.exit_code(&results);
+    let Ended {
+        results,
+        exit_code: code,
+        writes,
+    } = session.run(&plan, &options, &show).map_err(Usage::new)?;
     let mut record = account(session, args, &results, code, writes);
     record.warnings.extend(undeclared(session, &results));
     record.started = started.rfc3339();
@@ -205,7 +202,7 @@ fn account(
 ) -> RunRecord {
     let mut tasks: Vec<_> = results.values().map(|done| done.record.clone()).collect();
     tasks.sort_by(|a, b| a.task.cmp(&b.task));
-    let counted = session.tree.scanner().memo().counters();
+    let counted = session.counters();
     let failed: Vec<&str> = tasks
         .iter()
         .filter(|task| task.status == Status::Failed)

@@ -2,7 +2,6 @@
 //! Does not make keys.
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
 
 use larder_fingerprint::git::GitInput;
 use larder_fingerprint::{Entry, Globs, Ignore, Row, Scan, Stat};
@@ -10,8 +9,10 @@ use larder_fingerprint::{Entry, Globs, Ignore, Row, Scan, Stat};
 use crate::config::{InputItem, Workspace};
 use crate::plan::{closure, known_by_key};
 
+use super::compiled::Compiled;
 use super::outputs::compiled;
 use super::tree::{Fault, Tree, lossy};
+use super::update::within;
 
 /// The inputs of one task at one moment.
 #[derive(Debug, Default)]
@@ -157,10 +158,11 @@ pub fn rule(workspace: &Workspace, task: usize) -> Result<Rule, Fault> {
     Ok(rule)
 }
 
-fn within(path: &[u8], folder: &[u8]) -> bool {
-    folder.is_empty()
-        || path == folder
-        || (path.starts_with(folder) && path.get(folder.len()) == Some(&b'/'))
+/// Whether globs may match something below a folder.
+pub(super) fn meets(globs: &Globs, folder: &[u8]) -> bool {
+    let prefixes = globs.literal_prefixes();
+    let mut prefixes = prefixes.iter();
+    prefixes.any(|prefix| within(prefix, folder) || within(folder, prefix))
 }
 
 impl Rule {
@@ -188,6 +190,32 @@ impl Rule {
             }
         }
         false
+    }
+
+    /// Whether a change of a path may change these inputs. `folder`: so may anything below it; `hidden`: scans that honour
+    /// ignore files pass it over. Git inputs are not looked at.
+    pub fn reaches(&self, path: &[u8], folder: bool, hidden: bool) -> bool {
+        if self.takes(path, !hidden && within(path, &self.dir)) {
+            return true;
+        }
+        let own = || self.own_folders.iter().any(|folder| within(path, folder));
+        folder
+            && self.items.iter().any(|item| match item {
+                Item::Default => {
+                    within(&self.dir, path) || (within(path, &self.dir) && !hidden && !own())
+                }
+                Item::Glob {
+                    globs,
+                    negated: false,
+                } => meets(globs, path),
+                Item::Glob { negated: true, .. } | Item::Git(_) => false,
+            })
+    }
+
+    /// Whether ignore rules that change in a folder, or what git tracks there, may change these inputs.
+    pub fn shown_in(&self, folder: &[u8]) -> bool {
+        let default = |item: &Item| matches!(item, Item::Default);
+        self.items.iter().any(default) && (within(&self.dir, folder) || within(folder, &self.dir))
     }
 
     /// The inputs as they are now.
@@ -284,28 +312,22 @@ impl Rule {
 /// Names the file, its owner and the two lines that mend it.
 pub fn refuse_foreign_outputs(
     workspace: &Workspace,
+    compiled: &Compiled,
     task: usize,
-    id: &str,
     paths: &mut dyn Iterator<Item = &Vec<u8>>,
     owner_of: &dyn Fn(&[u8]) -> Option<String>,
-    names: &OnceLock<Vec<String>>,
 ) -> Result<(), Fault> {
     let mut needed = None;
     for path in paths {
         let Some(owner) = owner_of(path) else {
             continue;
         };
-        if owner == id {
+        if owner == compiled.id(task) {
             continue;
         }
         let needed = needed.get_or_insert_with(|| closure(workspace, &[task]));
-        let ids = names.get_or_init(|| {
-            (0..workspace.tasks.len())
-                .map(|task| crate::plan::task_id(workspace, task))
-                .collect()
-        });
         // An owner that is no longer configured cannot run before or after this task.
-        let Some(at) = ids.iter().position(|candidate| *candidate == owner) else {
+        let Some(at) = compiled.task(&owner) else {
             continue;
         };
         if !needed.contains(&at) {

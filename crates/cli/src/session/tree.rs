@@ -111,6 +111,12 @@ impl Tree {
         &self.scanner
     }
 
+    /// Anything may have changed, ignore files included.
+    pub fn forget(&mut self) {
+        self.forget_scans();
+        self.scanner.forget_rules();
+    }
+
     /// Commands ran or files were restored: scans taken before are not used again.
     pub fn forget_scans(&self) {
         self.epoch.fetch_add(1, Ordering::SeqCst);

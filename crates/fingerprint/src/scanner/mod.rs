@@ -136,6 +136,11 @@ impl Scanner {
         &self.memo
     }
 
+    /// Whether a path is known to have been a folder: in this run, or when the memo was written.
+    pub fn knows_folder(&self, path: &[u8]) -> bool {
+        self.memo.listing(path).is_some() || self.memo.view().find_folder(path).is_some()
+    }
+
     /// The files it scans.
     pub fn files(&self) -> &dyn Files {
         &*self.files

@@ -172,6 +172,7 @@ impl Life<'_> {
             changes: Vec::new(),
             replay: None,
             sound: !self.after_failure,
+            known: None,
             record: self.record.clone(),
         })
     }
@@ -211,6 +212,7 @@ impl Life<'_> {
             changes: Vec::new(),
             replay: None,
             sound: false,
+            known: None,
             record: self.record.clone(),
         }
     }

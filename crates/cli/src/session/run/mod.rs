@@ -8,6 +8,7 @@ mod hand_on;
 mod workers;
 
 pub use hand_on::Handed;
+pub use workers::Ended;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -20,14 +21,13 @@ use larder_graph::FailurePolicy;
 
 use crate::config::Command;
 use crate::execute::{self, Spec};
-use crate::plan::{self, Plan};
+use crate::plan::Plan;
 use crate::show::Show;
 use crate::state::TaskState;
 
 use super::describe::{self, Basis, DepResult, Parts};
-use super::inputs::{self, Inputs, Rule};
+use super::inputs::{self, Inputs};
 use super::life::Done;
-use super::outputs::Outputs;
 use super::tree::Fault;
 use super::{Session, discovered, lock};
 
@@ -77,17 +77,13 @@ pub struct Run<'a> {
     pub session: &'a Session<'a>,
     /// Where output goes.
     pub show: &'a Show,
-    /// The global inputs and the epoch of the tree they were read in.
-    global: Mutex<(u64, Arc<Inputs>)>,
+    /// The global inputs and the epoch of the tree they were read in, once they were needed.
+    global: Mutex<Option<(u64, Arc<Inputs>)>>,
     plan: &'a Plan,
     options: &'a Options,
-    ids: Vec<String>,
-    rules: Vec<OnceLock<Result<Rule, String>>>,
-    outputs: Vec<OnceLock<Outputs>>,
     done: Vec<OnceLock<Done>>,
     on_disk: Mutex<HashMap<usize, DepResult>>,
     owners: Mutex<HashMap<Vec<u8>, String>>,
-    names: OnceLock<Vec<String>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -115,25 +111,24 @@ impl<'a> Run<'a> {
                     .map(|row| (row.path.clone(), id.to_owned())),
             );
         }
-        Ok(Run {
-            global: Mutex::new((
-                session.tree.epoch(),
-                Arc::new(describe::global_inputs(session, &session.workspace)?),
-            )),
+        let run = Run {
+            global: Mutex::default(),
             session,
             show,
             plan,
             options,
-            ids: (0..count)
-                .map(|task| plan::task_id(&session.workspace, task))
-                .collect(),
-            rules: (0..count).map(|_| OnceLock::new()).collect(),
-            outputs: (0..count).map(|_| OnceLock::new()).collect(),
             done: (0..count).map(|_| OnceLock::new()).collect(),
             on_disk: Mutex::default(),
             owners: Mutex::new(owners),
-            names: OnceLock::new(),
-        })
+        };
+        let known = |task: &usize| {
+            session.workspace.tasks[*task].command.is_none() || session.warm.known(*task).is_some()
+        };
+        if !plan.nodes.keys().all(known) {
+            // What is wrong with them is wrong with the run, not with each task.
+            run.global()?;
+        }
+        Ok(run)
     }
 
     /// The global inputs, the same for every task, as they are now: a task may have written one.
@@ -143,11 +138,12 @@ impl<'a> Run<'a> {
     pub fn global(&self) -> Result<Arc<Inputs>, Fault> {
         let epoch = self.session.tree.epoch();
         let mut known = lock(&self.global);
-        if known.0 != epoch {
-            let inputs = describe::global_inputs(self.session, &self.session.workspace)?;
-            *known = (epoch, Arc::new(inputs));
+        if let Some((_, inputs)) = known.as_ref().filter(|(taken, _)| *taken == epoch) {
+            return Ok(Arc::clone(inputs));
         }
-        Ok(Arc::clone(&known.1))
+        let inputs = Arc::new(describe::global_inputs(self.session)?);
+        *known = Some((epoch, Arc::clone(&inputs)));
+        Ok(inputs)
     }
 
     /// The graph of the run.
@@ -163,7 +159,7 @@ impl<'a> Run<'a> {
 
     /// A task's full name.
     pub fn id(&self, task: usize) -> String {
-        self.ids[task].clone()
+        self.session.compiled.id(task).to_owned()
     }
 
     /// Tells the user something while tasks run.
@@ -180,7 +176,7 @@ impl<'a> Run<'a> {
         let project = &self.session.workspace.projects[spec.project].name;
         let meant = |name: &String| {
             name == project
-                || *name == self.ids[task]
+                || name == self.session.compiled.id(task)
                 || *name == format!("{project}:{}", spec.name)
                 || *name == spec.name
         };
@@ -216,9 +212,7 @@ impl<'a> Run<'a> {
     /// When one cannot be read, or another task makes it.
     pub fn inputs(&self, task: usize) -> Result<Inputs, Fault> {
         let workspace = &self.session.workspace;
-        let rule = self.rules[task]
-            .get_or_init(|| inputs::rule(workspace, task).map_err(|fault| fault.to_string()));
-        let rule = rule.as_ref().map_err(|message| Fault::words(message))?;
+        let rule = self.session.compiled.rule(workspace, task)?;
         let dir = &workspace.projects[workspace.tasks[task].project].dir;
         let inputs = rule.collect(&self.session.tree, &|path| {
             self.session.git_input(dir, path, &|path| rule.makes(path))
@@ -241,11 +235,10 @@ impl<'a> Run<'a> {
     ) -> Result<(), Fault> {
         inputs::refuse_foreign_outputs(
             &self.session.workspace,
+            &self.session.compiled,
             task,
-            &self.ids[task],
             &mut paths,
             &|path| lock(&self.owners).get(path).cloned(),
-            &self.names,
         )
     }
 
@@ -288,14 +281,20 @@ impl<'a> Run<'a> {
         } else {
             &[]
         };
-        Parts::gather(self.session, task, &self.ids[task], args, deps)
+        Parts::gather(
+            self.session,
+            task,
+            self.session.compiled.id(task),
+            args,
+            deps,
+        )
     }
 
     /// The first of `rows` that another task of this workspace wrote and still declares, and that task.
     pub fn clash(&self, id: &str, rows: &[Row]) -> Option<(Vec<u8>, String)> {
         let owners = lock(&self.owners);
         let declares = |owner: &String, path: &[u8]| {
-            let Some(task) = self.ids.iter().position(|known| known == owner) else {
+            let Some(task) = self.session.compiled.task(owner) else {
                 return false;
             };
             let outputs = self.outputs(task);
@@ -338,7 +337,7 @@ impl<'a> Run<'a> {
         let session = self.session;
         let dir = &session.workspace.projects[session.workspace.tasks[task].project].dir;
         let mut env = describe::task_environment(session, task, self.options.colour).vars;
-        let token = lock::token(&session.root_digest, &self.ids[task]);
+        let token = lock::token(&session.root_digest, session.compiled.id(task));
         let ancestors = if session.ancestors.is_empty() {
             token
         } else {
