@@ -103,7 +103,11 @@ pub fn encode_snapshot(snapshot: &Snapshot) -> Option<Vec<u8>> {
 pub fn decode_snapshot(bytes: &[u8]) -> Decoded {
     let Some(rest) = bytes.strip_prefix(SNAPSHOT) else {
         let ours = bytes.starts_with(&SNAPSHOT[..7]) && bytes.len() > 7;
-        return if ours { Decoded::Foreign } else { Decoded::Damaged };
+        return if ours {
+            Decoded::Foreign
+        } else {
+            Decoded::Damaged
+        };
     };
     let Some((digest, body)) = rest.split_first_chunk::<32>() else {
         return Decoded::Damaged;
@@ -147,10 +151,7 @@ mod tests {
             quiet: Vec::new(),
         };
         let bytes = encode_snapshot(&snapshot).unwrap();
-        assert_eq!(
-            decode_snapshot(&bytes),
-            Decoded::Whole(Box::new(snapshot))
-        );
+        assert_eq!(decode_snapshot(&bytes), Decoded::Whole(Box::new(snapshot)));
         for at in 0..bytes.len() {
             let mut other = bytes.clone();
             other[at] ^= 1;

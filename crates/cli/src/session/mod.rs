@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use larder_cache::{DiskStore, PackOptions};
 use larder_fingerprint::{Counters, Digest};
-use larder_timing::Clock;
 
 use crate::config::Workspace;
 use crate::diagnostics;
@@ -32,13 +31,14 @@ pub mod lock;
 mod open;
 pub mod outputs;
 pub mod run;
+pub mod snapshot;
 mod tools;
 pub mod tree;
 mod update;
 mod warm;
 pub mod words;
 
-pub use changes::ChangeSet;
+pub use changes::{ChangeSet, Clock};
 pub use open::{OpenError, workspace};
 pub use run::Run;
 pub use update::Affected;
@@ -113,7 +113,7 @@ pub struct Surroundings<'a> {
     /// Stops everything.
     pub cancel: Cancel,
     /// Tells the time.
-    pub clock: &'a dyn Clock,
+    pub clock: &'a dyn larder_timing::Clock,
     /// Digest of whatever else the results hang on, for a host with options of its own. It enters every key.
     pub options: Option<[u8; 32]>,
     /// Whether memo and snapshots of earlier runs are used. Without them everything is looked at; the results are equal.
@@ -158,6 +158,13 @@ pub struct Session<'a> {
     pub secret: [u8; 32],
     around: Surroundings<'a>,
     warm: Warm,
+    /// The moment of the snapshot that was taken over.
+    since: Option<Clock>,
+    /// Requests that found everything up to date then.
+    quiet: Vec<format::Quiet>,
+    /// Git's index files, of the root and each mount, and what they were when last looked at.
+    indexes: Vec<Option<PathBuf>>,
+    indexes_seen: Vec<Option<format::Stamp>>,
     /// The configuration changed and is wrong.
     stale_configuration: bool,
     /// Counters of the memo when the last run began.

@@ -14,6 +14,7 @@ use crate::state::State;
 
 use super::around::{boot, cache_dir, root_digest, secret, variables};
 use super::compiled::Compiled;
+use super::snapshot::{index_of, stamp};
 use super::tree::{self, Tree};
 use super::warm::Warm;
 use super::{Paths, Session, Surroundings, lock};
@@ -114,6 +115,16 @@ impl<'a> Session<'a> {
         for (prefix, folder) in &mounts {
             scanner = scanner.with_mount(prefix, larder_fingerprint::git::tracked(folder));
         }
+        let folders = mounts.iter().map(|(_, folder)| folder.as_path());
+        let indexes: Vec<Option<PathBuf>> = [root.as_path()]
+            .into_iter()
+            .chain(folders)
+            .map(index_of)
+            .collect();
+        let stamps = indexes.iter();
+        let indexes_seen = stamps
+            .map(|index| index.as_deref().and_then(stamp))
+            .collect();
         let var = |name: &str| {
             around
                 .env
@@ -134,6 +145,10 @@ impl<'a> Session<'a> {
             compiled: Compiled::new(&workspace),
             warm: Warm::new(workspace.tasks.len()),
             stale_configuration: false,
+            since: None,
+            quiet: Vec::new(),
+            indexes,
+            indexes_seen,
             counted: larder_fingerprint::Counters::default(),
             root,
             workspace,

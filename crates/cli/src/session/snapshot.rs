@@ -45,8 +45,24 @@ pub(super) fn scope(
     root_digest: [u8; 32],
     options: Option<[u8; 32]>,
 ) -> Scope {
+    // When and from which files it was read does not matter.
+    let Workspace {
+        projects,
+        tasks,
+        settings,
+        mounts,
+        variables,
+        before_all,
+        after_all,
+        sources: _,
+        read_at_ns: _,
+    } = workspace;
+    let meaning = (
+        (projects, tasks, settings, mounts),
+        (variables, before_all, after_all),
+    );
     // What cannot be encoded has a digest that no snapshot was made with.
-    let configuration = postcard::to_stdvec(workspace).unwrap_or_default();
+    let configuration = postcard::to_stdvec(&meaning).unwrap_or_default();
     Scope {
         program: env!("CARGO_PKG_VERSION").to_owned(),
         platform: platform(),
@@ -125,6 +141,7 @@ pub fn answer(
     request: &Request<'_>,
     ask: &dyn Fn(Option<Clock>) -> Option<(Clock, ChangeSet)>,
 ) -> Option<Answer> {
+    let root = &root.canonicalize().ok()?;
     let paths = Paths::new(root, incremental);
     let snapshot = read(&paths.session).ok().flatten();
     let (clock, changes) = ask(snapshot.as_ref().map(|snapshot| snapshot.clock))?;
@@ -156,35 +173,32 @@ pub fn answer(
     Some(Answer::Since(clock, changes))
 }
 
-/// Git's index for a folder that is the top of a work tree, by way of a `.git` that is a folder. Elsewhere it is asked for
-/// by whoever opens the session.
-fn index_of(root: &Path) -> Option<PathBuf> {
-    Some(root.join(".git/index"))
+/// Where git's index for a folder lies, if git knows the folder.
+pub(super) fn index_of(folder: &Path) -> Option<PathBuf> {
+    let tracked = larder_fingerprint::git::tracked(folder)?;
+    Some(super::tree::to_path(Path::new("/"), &tracked.index))
 }
 
 impl Session<'_> {
-    /// The moment that the session's knowledge is of, for whoever is asked what changed since.
-    pub fn since(&self) -> Option<Clock> {
-        self.since
-    }
-
-    /// Takes over what an earlier session kept, if it holds for this one. To be followed by an
-    /// [`update`](Session::update) with what changed [`since`](Session::since): before it nothing of this is gone by.
-    pub(super) fn resume(&mut self) {
+    /// Takes over what an earlier session kept, if it holds for this one, and says of which moment it is. The next
+    /// [`update`](Session::update) has to tell what changed since then.
+    pub fn resume(&mut self) -> Option<Clock> {
+        if !self.around.incremental {
+            return None;
+        }
         let path = self.paths.session.clone();
         let snapshot = match read(&path) {
-            Ok(Some(snapshot)) => snapshot,
-            Ok(None) => return,
+            Ok(snapshot) => snapshot?,
             Err(message) => {
                 self.warn(message);
                 let _ = std::fs::remove_file(&path);
-                return;
+                return None;
             }
         };
         if snapshot.scope != scope(&self.workspace, self.root_digest, self.options) {
             // It will never hold again.
             let _ = std::fs::remove_file(&path);
-            return;
+            return None;
         }
         for (id, known) in &snapshot.known {
             if let Some(task) = self.compiled.task(id) {
@@ -194,6 +208,7 @@ impl Session<'_> {
         self.indexes_seen.clone_from(&snapshot.indexes);
         self.since = Some(snapshot.clock);
         self.quiet = snapshot.quiet;
+        self.since
     }
 
     /// What git's index files are now, for the root and each mount.
@@ -237,9 +252,13 @@ impl Session<'_> {
             scope: scope(&self.workspace, self.root_digest, self.options),
             clock,
             names,
-            indexes: self.index_stamps(),
+            indexes: self.indexes_seen.clone(),
             state: stamp(&self.paths.state),
-            known: self.warm.all().map(|(task, known)| (id(task), known)).collect(),
+            known: self
+                .warm
+                .all()
+                .map(|(task, known)| (id(task), known))
+                .collect(),
             quiet,
         };
         let Some(bytes) = format::encode_snapshot(&snapshot) else {
@@ -247,7 +266,8 @@ impl Session<'_> {
         };
         let mut file = tempfile::NamedTempFile::new_in(&self.paths.incremental)?;
         file.write_all(&bytes)?;
-        file.persist(&self.paths.session).map_err(|error| error.error)?;
+        file.persist(&self.paths.session)
+            .map_err(|error| error.error)?;
         Ok(())
     }
 
@@ -258,7 +278,12 @@ impl Session<'_> {
         let mut names: Vec<String> = settings.global_env.iter().chain(tasks).cloned().collect();
         // What one task leaves out another may take.
         names.retain(|name| !name.starts_with('!'));
-        names.extend(self.workspace.variables.iter().map(|(name, _)| name.clone()));
+        names.extend(
+            self.workspace
+                .variables
+                .iter()
+                .map(|(name, _)| name.clone()),
+        );
         names.push(lock::ANCESTORS.to_owned());
         names.sort();
         names.dedup();
@@ -277,7 +302,8 @@ impl Session<'_> {
         };
         let sources = self.workspace.sources.iter();
         if !self.mounts.is_empty()
-            || self.indexes != [index_of(&self.root)]
+            || self.state.is_stale()
+            || self.options.is_some()
             || !sources.map(|source| &source.path).all(|path| told(path))
         {
             return None;
@@ -302,7 +328,9 @@ impl Session<'_> {
             if let Some(log) = done.replay.as_ref().filter(|log| !log.is_empty()) {
                 let key = done.record.key.clone().unwrap_or_default();
                 bytes += log.len();
-                quiet.logs.push((done.record.task.clone(), key, log.clone()));
+                quiet
+                    .logs
+                    .push((done.record.task.clone(), key, log.clone()));
             }
         }
         (bytes <= LOGS && self.warnings().is_empty()).then_some(quiet)

@@ -74,6 +74,8 @@ impl Session<'_> {
             });
         }
         self.warm.vouch();
+        let with_indexes = self.with_indexes(changes);
+        let changes = with_indexes.as_ref().unwrap_or(changes);
         if changes.is_empty() {
             return Ok(Affected::default());
         }
@@ -99,6 +101,27 @@ impl Session<'_> {
         let tasks = &self.workspace.tasks;
         affected.tasks.retain(|&task| tasks[task].command.is_some());
         Ok(affected)
+    }
+
+    /// The changes with those of git's index: it lies in a folder that nobody tells of.
+    fn with_indexes(&mut self, changes: &ChangeSet) -> Option<ChangeSet> {
+        let now = self.index_stamps();
+        if now == self.indexes_seen {
+            return None;
+        }
+        let mut changes = changes.clone();
+        let tops = std::iter::once(None).chain(self.mounts.iter().map(|(prefix, _)| Some(prefix)));
+        for (top, (was, is)) in tops.zip(self.indexes_seen.iter().zip(&now)) {
+            if was != is {
+                let top = top.map_or(Vec::new(), |prefix| [prefix, &b"/"[..]].concat());
+                changes.add([&top[..], b".git/index"].concat());
+            }
+        }
+        if now.len() != self.indexes_seen.len() {
+            changes = ChangeSet::everything("other repositories of git are part of the workspace");
+        }
+        self.indexes_seen = now;
+        Some(changes)
     }
 
     /// Whether files that the configuration rests on may have changed.
