@@ -35,3 +35,4 @@ mod rights;
 mod skip;
 mod upkeep;
 mod waiting;
+mod watch;

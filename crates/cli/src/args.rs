@@ -53,6 +53,8 @@ pub enum ColorChoice {
 pub enum Command {
     /// Run tasks: skip what is up to date, restore what was done before, run the rest
     Run(Box<RunArgs>),
+    /// Run tasks, stay, and run again what a change of files reaches: short for `run --watch`
+    Watch(Box<RunArgs>),
     /// Say why a task would run now, or why it could be skipped
     Explain(ExplainArgs),
     /// List projects and tasks
@@ -155,6 +157,12 @@ pub struct RunArgs {
     /// Say of each task why it ran or why it could be skipped
     #[arg(short, long)]
     pub verbose: bool,
+    /// Stay, and run again what a change of files reaches
+    #[arg(long, conflicts_with_all = ["dry", "only"])]
+    pub watch: bool,
+    /// With `--watch`: let a task end whose inputs changed while it runs, instead of starting it again at once
+    #[arg(long)]
+    pub no_interrupt: bool,
     /// Extra arguments for the commands of the named tasks
     #[arg(last = true, value_name = "ARGS")]
     pub args: Vec<String>,

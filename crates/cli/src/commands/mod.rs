@@ -20,10 +20,12 @@ use crate::session::{OpenError, Session, Surroundings};
 
 mod cache;
 mod explain;
+mod keys;
 mod list;
 mod run;
 mod status;
 mod summary;
+mod watch;
 
 /// The surroundings of the process, gathered by the binary.
 #[derive(Debug)]
@@ -151,6 +153,7 @@ pub fn main(world: &World) -> u8 {
             context.cwd.display()
         ))),
         Command::Run(args) => run::run(&context, &args),
+        Command::Watch(args) => watch::watch(&context, &args),
         Command::Explain(args) => explain::explain(&context, &args),
         Command::Ls(args) => list::list(&context, &args),
         Command::Graph(args) => list::graph(&context, &args),
@@ -180,7 +183,7 @@ pub fn main(world: &World) -> u8 {
 /// Whether standard output is for a program to read, so that an error goes there as well.
 fn answers_json(command: &Command) -> bool {
     match command {
-        Command::Run(args) => args.json,
+        Command::Run(args) | Command::Watch(args) => args.json,
         Command::Explain(args) => args.json,
         Command::Ls(args) => args.json,
         Command::Graph(args) => args.json || matches!(args.format, GraphFormat::Json),

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use larder_fingerprint::Kind;
 
 use crate::config::{self, SourceKind};
+use crate::diagnostics::STATE;
 use crate::state::State;
 
 use super::around::variables;
@@ -161,10 +162,11 @@ impl Session<'_> {
         let emptied = changes.paths().filter_map(|path| {
             let folder = parent(path);
             let empty = !path.is_empty() && self.holds_only(folder, changes);
-            empty.then_some(Changed {
+            let hidden = || self.tree.scanner().hides(folder, Kind::Folder);
+            empty.then(|| Changed {
                 path: folder,
                 folder: false,
-                hidden: false,
+                hidden: hidden().unwrap_or(false),
                 rules: false,
             })
         });
@@ -218,9 +220,41 @@ impl Session<'_> {
         })
     }
 
+    /// The first change that reached the inputs of a task and is not what one of the tasks `made` may have made.
+    pub(super) fn stale(
+        &self,
+        task: usize,
+        changes: &ChangeSet,
+        made: &BTreeSet<usize>,
+    ) -> Option<Vec<u8>> {
+        let rule = self.compiled.rule(&self.workspace, task).ok()?;
+        let global = self.compiled.global(&self.workspace).ok()?;
+        let own = |changed: &Changed<'_>| {
+            made.iter().any(|&task| {
+                let outputs = self.compiled.outputs(&self.workspace, task).ok().flatten();
+                outputs.is_some_and(|outputs| outputs.reaches(changed.path, changed.folder))
+            })
+        };
+        let reached = |changed: &Changed<'_>| {
+            changed.reaches(rule) || global.is_some_and(|global| changed.reaches(global))
+        };
+        let mut changes = self.looked_at(changes);
+        let found = changes.find(|changed| reached(changed) && !own(changed))?;
+        Some(found.path.to_vec())
+    }
+
     /// Tasks whose inputs or outputs the changes may have reached.
     fn reached(&self, changes: &ChangeSet) -> BTreeSet<usize> {
         let changes: Vec<Changed<'_>> = self.looked_at(changes).collect();
+        for changed in &changes {
+            let what = match changed {
+                Changed { rules: true, .. } => "other files may be ignored there",
+                Changed { hidden: true, .. } => "changed, ignored",
+                Changed { folder: true, .. } => "changed, with all below",
+                Changed { .. } => "changed",
+            };
+            log::debug!(target: STATE, "{} {what}", super::tree::lossy(changed.path));
+        }
         let reached = |task: &usize| {
             let workspace = &self.workspace;
             let (Ok(rule), Ok(outputs)) = (

@@ -17,6 +17,8 @@ pub struct Known {
 #[derive(Debug)]
 pub(super) struct Warm {
     known: Vec<Option<Known>>,
+    /// What was last known of each, whatever reached it since.
+    last: Vec<Option<Known>>,
     /// Whether somebody vouches that nothing changed but what the session was told of since its last run.
     vouched: bool,
 }
@@ -26,6 +28,7 @@ impl Warm {
     pub(super) fn new(tasks: usize) -> Warm {
         Warm {
             known: vec![None; tasks],
+            last: vec![None; tasks],
             vouched: false,
         }
     }
@@ -33,6 +36,11 @@ impl Warm {
     /// What is known of a task, as long as it holds.
     pub(super) fn known(&self, task: usize) -> Option<Known> {
         self.known[task].filter(|_| self.vouched)
+    }
+
+    /// What was last known of a task: whether it holds has to be found out.
+    pub(super) fn last(&self, task: usize) -> Option<Known> {
+        self.last[task]
     }
 
     /// From here on what is known holds: all changes since it was found out were told.
@@ -45,15 +53,16 @@ impl Warm {
         self.known[task] = Some(known);
     }
 
-    /// A task has to be looked at again. Answers whether it was known.
-    pub(super) fn forget(&mut self, task: usize) -> bool {
-        self.known[task].take().is_some()
+    /// A task has to be looked at again.
+    pub(super) fn forget(&mut self, task: usize) {
+        self.known[task] = None;
     }
 
     /// A run ended. What it found out holds when the next changes are told.
     pub(super) fn ended(&mut self, found: impl IntoIterator<Item = (usize, Option<Known>)>) {
         for (task, known) in found {
             self.known[task] = known;
+            self.last[task] = known.or(self.last[task]);
         }
         self.vouched = false;
     }

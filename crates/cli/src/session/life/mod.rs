@@ -219,6 +219,12 @@ impl Life<'_> {
             let key = basis.key();
             self.record.key = Some(hex(&key));
             log::debug!(target: KEY, "{} over {} input files", hex(&key), basis.inputs.rows.len());
+            let ran = self.run.session.warm.last(self.task);
+            if let Some(ran) =
+                ran.filter(|ran| ran.key == key && self.may_have_run(&ran.parts, &basis))
+            {
+                return Ok(self.ran_for_this(ran));
+            }
             let known = spec.depfile.is_none() || basis.inputs.discovered.is_some();
             let may_skip = spec.outputs.is_some()
                 && !self.run.forced(self.task)
@@ -314,9 +320,13 @@ impl Life<'_> {
             || self.after_failure
             || session.records_found
             || self.run.unseen(self.task).is_some()
+            || session.workspace.tasks[self.task].outputs.is_none() && !self.run.watching()
             || self.run.parts(self.task, &self.deps)?.digest() != known.parts
         {
             return Ok(None);
+        }
+        if session.workspace.tasks[self.task].outputs.is_none() {
+            return Ok(Some(self.ran_for_this(known)));
         }
         let Some(last) = session.state.task(&self.id) else {
             return Ok(None);
@@ -329,6 +339,34 @@ impl Life<'_> {
         let mut done = self.up_to_date(success, last, &session.state);
         done.known = Some(known);
         Ok(Some(done))
+    }
+
+    /// Whether a run that was seen in this session stands for one now: of a task that is never kept, while nothing it
+    /// hangs on changed.
+    fn may_have_run(&self, parts: &[u8; 32], basis: &Basis) -> bool {
+        let spec = &self.run.session.workspace.tasks[self.task];
+        spec.outputs.is_none()
+            && self.run.watching()
+            && !self.run.forced(self.task)
+            && !self.after_failure
+            && *parts == basis.parts.digest()
+    }
+
+    /// A task that is never kept, in a session that saw it run for just this.
+    fn ran_for_this(&mut self, known: Known) -> Done {
+        self.record.status = Status::UpToDate;
+        self.record.key = Some(hex(&known.key));
+        self.record
+            .why
+            .push("it ran for just this before".to_owned());
+        Done {
+            key: known.key,
+            manifest: known.key,
+            closure: super::describe::closure(&known.key, &self.deps),
+            known: Some(known),
+            sound: true,
+            ..Done::of(self.record.clone())
+        }
     }
 
     /// What the session may go by from now on. Nothing, where something that changes cannot be told of: outputs of tool commands,

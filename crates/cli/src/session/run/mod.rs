@@ -5,12 +5,13 @@
 //! and reports its end. Nothing else is shared but the session's own interior locks.
 
 mod hand_on;
+mod interrupt;
 mod workers;
 
 pub use hand_on::Handed;
-pub use workers::Ended;
+pub use workers::{Beside, Ended};
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -21,13 +22,13 @@ use larder_fingerprint::git::GitInput;
 use larder_graph::FailurePolicy;
 
 use crate::config::Command;
-use crate::execute::{self, Spec};
+use crate::execute::{self, Cancel, Spec};
 use crate::plan::Plan;
 use crate::show::Show;
 use crate::state::TaskState;
 
 use super::describe::{self, Basis, DepResult, Parts};
-use super::inputs::{self, Inputs};
+use super::inputs::{self, Inputs, Rule};
 use super::life::Done;
 use super::tree::Fault;
 use super::{Session, discovered, lock};
@@ -54,6 +55,8 @@ pub struct Options {
     pub concurrency: NonZeroUsize,
     /// What to do after a failure.
     pub policy: FailurePolicy,
+    /// Whether the session goes by what it saw of tasks that are never kept as well: they run when a change reaches them.
+    pub watching: bool,
 }
 
 impl Options {
@@ -68,6 +71,7 @@ impl Options {
             colour: false,
             concurrency: NonZeroUsize::MIN,
             policy: FailurePolicy::Never,
+            watching: false,
         }
     }
 }
@@ -85,6 +89,10 @@ pub struct Run<'a> {
     done: Vec<OnceLock<Done>>,
     on_disk: Mutex<HashMap<usize, DepResult>>,
     owners: Mutex<HashMap<Vec<u8>, String>>,
+    /// Tasks that are at work, each with what stops it alone; only while somebody may.
+    at_work: Mutex<BTreeMap<usize, Cancel>>,
+    /// Tasks that were stopped, with the change that made them stale.
+    stale: Mutex<BTreeMap<usize, Vec<u8>>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -121,6 +129,8 @@ impl<'a> Run<'a> {
             done: (0..count).map(|_| OnceLock::new()).collect(),
             on_disk: Mutex::default(),
             owners: Mutex::new(owners),
+            at_work: Mutex::default(),
+            stale: Mutex::default(),
         };
         let known = |task: &usize| {
             session.workspace.tasks[*task].command.is_none() || session.warm.known(*task).is_some()
@@ -185,6 +195,11 @@ impl<'a> Run<'a> {
         everything || names.iter().any(meant)
     }
 
+    /// Whether the session goes by what it saw of tasks that are never kept.
+    pub fn watching(&self) -> bool {
+        self.options.watching
+    }
+
     /// Whether entries may be restored.
     pub fn reads(&self) -> bool {
         self.options.reads
@@ -204,7 +219,8 @@ impl<'a> Run<'a> {
 
     /// Whether a hit of this task shows its log again.
     pub fn replays(&self, task: usize) -> bool {
-        self.output_logs(task) == execute::mux::OutputLogs::Full
+        // Who watches saw it when it was new.
+        !self.options.watching && self.output_logs(task) == execute::mux::OutputLogs::Full
     }
 
     /// A task's inputs as they are now.

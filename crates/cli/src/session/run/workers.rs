@@ -33,6 +33,15 @@ pub struct Ended {
     pub writes: u64,
 }
 
+/// Something that goes on beside a run.
+pub trait Beside: Send {
+    /// What makes [`go`](Beside::go) return soon, at any time.
+    fn ender(&self) -> Box<dyn Fn()>;
+
+    /// Called as the run begins, on a thread of its own.
+    fn go(&mut self, run: &Run<'_>);
+}
+
 impl Session<'_> {
     /// Runs the tasks of a plan and remembers what came of them. Tasks that are known since the last
     /// [`update`](Session::update) are not looked at.
@@ -40,9 +49,35 @@ impl Session<'_> {
     /// # Errors
     /// When the global inputs cannot be read, or the plan has no order.
     pub fn run(&mut self, plan: &Plan, options: &Options, show: &Show) -> Result<Ended, Fault> {
+        self.run_beside(plan, options, show, None)
+    }
+
+    /// As [`run`](Session::run), with something that goes on beside it and may
+    /// [`interrupt`](Run::interrupt) tasks.
+    ///
+    /// # Errors
+    /// As for [`run`](Session::run).
+    pub fn run_beside(
+        &mut self,
+        plan: &Plan,
+        options: &Options,
+        show: &Show,
+        beside: Option<&mut dyn Beside>,
+    ) -> Result<Ended, Fault> {
         self.begin();
         let run = Run::new(self, plan, options, show)?;
-        let results = run.execute()?;
+        let results = match beside {
+            None => run.execute(false)?,
+            Some(beside) => {
+                let end = beside.ender();
+                std::thread::scope(|scope| {
+                    scope.spawn(|| beside.go(&run));
+                    let results = run.execute(true);
+                    end();
+                    results
+                })?
+            }
+        };
         show.finish();
         let ended = Ended {
             writes: run.remember(&results),
@@ -64,7 +99,7 @@ impl Run<'_> {
     ///
     /// # Errors
     /// When the schedule cannot be made.
-    pub fn execute(&self) -> Result<BTreeMap<usize, Done>, Fault> {
+    pub fn execute(&self, interruptible: bool) -> Result<BTreeMap<usize, Done>, Fault> {
         let weights = |id: NodeId| {
             let task = self
                 .plan
@@ -92,9 +127,9 @@ impl Run<'_> {
         let wake = || shared.1.notify_all();
         std::thread::scope(|scope| {
             for _ in 1..workers {
-                scope.spawn(|| self.work(&shared.0, &shared.1, &wake));
+                scope.spawn(|| self.work(&shared.0, &shared.1, &wake, interruptible));
             }
-            self.work(&shared.0, &shared.1, &wake);
+            self.work(&shared.0, &shared.1, &wake, interruptible);
         });
         let mut results: BTreeMap<usize, Done> = BTreeMap::new();
         for &task in self.plan.nodes.keys() {
@@ -134,7 +169,13 @@ impl Run<'_> {
         Done::skipped(record)
     }
 
-    fn work(&self, schedule: &Mutex<Schedule>, changed: &Condvar, wake: &dyn Fn()) {
+    fn work(
+        &self,
+        schedule: &Mutex<Schedule>,
+        changed: &Condvar,
+        wake: &dyn Fn(),
+        interruptible: bool,
+    ) {
         let mut held = lock(schedule);
         loop {
             if self.session.cancel.is_raised() {
@@ -152,7 +193,10 @@ impl Run<'_> {
             };
             drop(held);
             let task = self.plan.graph.get(step.id).copied();
-            let outcome = task.map_or(Outcome::Failed, |task| self.live(task, step.after_failure));
+            let outcome = task.map_or(Outcome::Failed, |task| {
+                let _at_work = interruptible.then(|| self.at_work(task));
+                self.live(task, step.after_failure)
+            });
             held = lock(schedule);
             // The step came from this schedule and is finished once, so it cannot refuse.
             let _ = held.finished(step.id, outcome);
