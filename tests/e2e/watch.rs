@@ -191,10 +191,16 @@ fn tasks_that_are_never_kept_run_when_a_change_reaches_them() {
     ran.sort();
     assert_eq!(ran, ["a", "b", "lint-a", "lint-b"]);
     save(&sandbox, "b/src/two", "changed\n");
-    watch.until("watching");
-    let mut ran = sandbox.ran();
+    // A round that looks at what the first one made may come upon the change before it is told.
+    let (mut told, mut ran) = (String::new(), Vec::new());
+    while !ran.iter().any(|task| task == "lint-b") {
+        told.push_str(&watch.until("watching"));
+        ran.extend(sandbox.ran());
+    }
     ran.sort();
-    assert_eq!(ran, ["b", "lint-b"]);
+    // One that began just before it was told is started again.
+    ran.dedup();
+    assert_eq!(ran, ["b", "lint-b"], "{told}");
     assert_eq!(watch.end(), 130);
 }
 

@@ -220,10 +220,12 @@ impl Session<'_> {
         })
     }
 
-    /// The first change that reached the inputs of a task and is not what one of the tasks `made` may have made.
+    /// The first change that reached the inputs of a task since a moment, in nanoseconds since 1970, and is not what one of the
+    /// tasks `made` may have made.
     pub(super) fn stale(
         &self,
         task: usize,
+        since_ns: i64,
         changes: &ChangeSet,
         made: &BTreeSet<usize>,
     ) -> Option<Vec<u8>> {
@@ -238,9 +240,18 @@ impl Session<'_> {
         let reached = |changed: &Changed<'_>| {
             changed.reaches(rule) || global.is_some_and(|global| changed.reaches(global))
         };
+        let later = |changed: &Changed<'_>| self.changed_ns(changed.path) >= since_ns;
         let mut changes = self.looked_at(changes);
-        let found = changes.find(|changed| reached(changed) && !own(changed))?;
+        let found = changes.find(|changed| reached(changed) && !own(changed) && later(changed))?;
         Some(found.path.to_vec())
+    }
+
+    /// When a path was last changed, by the clock that stamps files; of one that is gone, when the folder was that it lay in.
+    /// It is told late: a task may have begun after it.
+    fn changed_ns(&self, path: &[u8]) -> i64 {
+        let path = self.path_of(path);
+        let there = path.ancestors().find_map(super::snapshot::stamp);
+        there.map_or(i64::MAX, |(ctime, mtime, ..)| ctime.max(mtime))
     }
 
     /// Tasks whose inputs or outputs the changes may have reached.

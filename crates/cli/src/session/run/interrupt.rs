@@ -10,6 +10,9 @@ use super::super::changes::ChangeSet;
 use super::super::tree::lossy;
 use super::{Run, lock};
 
+/// So far, in nanoseconds, the clock that stamps files may lag behind the one that is asked.
+const LAG_NS: i64 = 10_000_000;
+
 impl Run<'_> {
     /// Stops the tasks at work that a change made stale: what they make is not of these inputs. Changes that tasks of this
     /// run may have made are not meant.
@@ -25,8 +28,8 @@ impl Run<'_> {
             })
         };
         let made: BTreeSet<usize> = self.plan.nodes.keys().copied().filter(acted).collect();
-        for (task, cancel) in &at_work {
-            if let Some(path) = self.session.stale(*task, changes, &made) {
+        for (task, (begun_ns, cancel)) in &at_work {
+            if let Some(path) = self.session.stale(*task, *begun_ns, changes, &made) {
                 lock(&self.stale).entry(*task).or_insert(path);
                 cancel.raise("its inputs changed");
             }
@@ -43,7 +46,9 @@ impl Run<'_> {
     /// What stops a task while it is at work; kept as long as it is.
     pub(super) fn at_work(&self, task: usize) -> AtWork<'_> {
         let (cancel, subscription) = self.session.cancel.child();
-        lock(&self.at_work).insert(task, cancel);
+        // The clock that stamps files lags behind.
+        let begun_ns = self.session.now_ns().saturating_sub(LAG_NS);
+        lock(&self.at_work).insert(task, (begun_ns, cancel));
         AtWork {
             run: self,
             task,
@@ -54,7 +59,7 @@ impl Run<'_> {
     /// What stops the commands of a task.
     pub fn cancel_of(&self, task: usize) -> Cancel {
         let known = lock(&self.at_work).get(&task).cloned();
-        known.unwrap_or_else(|| self.session.cancel.clone())
+        known.map_or_else(|| self.session.cancel.clone(), |(_, cancel)| cancel)
     }
 }
 

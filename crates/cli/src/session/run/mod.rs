@@ -89,8 +89,8 @@ pub struct Run<'a> {
     done: Vec<OnceLock<Done>>,
     on_disk: Mutex<HashMap<usize, DepResult>>,
     owners: Mutex<HashMap<Vec<u8>, String>>,
-    /// Tasks that are at work, each with what stops it alone; only while somebody may.
-    at_work: Mutex<BTreeMap<usize, Cancel>>,
+    /// Tasks that are at work, each with when it began and what stops it alone; only while somebody may.
+    at_work: Mutex<BTreeMap<usize, (i64, Cancel)>>,
     /// Tasks that were stopped, with the change that made them stale.
     stale: Mutex<BTreeMap<usize, Vec<u8>>>,
 }
