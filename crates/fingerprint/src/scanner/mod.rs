@@ -30,6 +30,8 @@ const PARALLEL: usize = 32;
 const PARALLEL_FILES: usize = 256;
 /// From this many bytes to read on, too.
 const PARALLEL_BYTES: u64 = 2 << 20;
+/// From this many entries on, threads are worth waking to ask the memo.
+const PARALLEL_LOOKS: usize = 8192;
 const BUFFER: usize = 256 * 1024;
 /// Folders no scan enters, and files of that name it passes over.
 const PRIVATE: [&[u8]; 2] = [b".git", b".larder"];
@@ -260,7 +262,12 @@ impl Scanner {
 
     /// The digests of many entries, in their order, read in parallel.
     pub fn digests(&self, entries: &[Entry<'_>]) -> Vec<Result<Digest, ReadError>> {
-        let known: Vec<_> = entries.iter().map(|entry| self.remembered(entry)).collect();
+        let known: Vec<_> = if entries.len() < PARALLEL_LOOKS {
+            entries.iter().map(|entry| self.remembered(entry)).collect()
+        } else {
+            let known = entries.par_iter().with_min_len(1024);
+            known.map(|entry| self.remembered(entry)).collect()
+        };
         let (mut misses, mut bytes) = (0, 0);
         for (entry, _) in entries
             .iter()

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use larder_cache::Row;
+use larder_fingerprint::git::GitInput;
 use larder_graph::FailurePolicy;
 
 use crate::config::Command;
@@ -215,19 +216,42 @@ impl<'a> Run<'a> {
     /// # Errors
     /// When one cannot be read, or another task makes it.
     pub fn inputs(&self, task: usize) -> Result<Inputs, Fault> {
+        let inputs = self.with_rule(task, |rule, git| rule.collect(&self.session.tree, git))?;
+        // A task that is never kept may read what it likes: a hook at the end reads what others made.
+        if self.session.workspace.tasks[task].outputs.is_some() {
+            self.refuse_foreign(task, inputs.rows.iter().map(|row| &row.path))?;
+        }
+        Ok(inputs)
+    }
+
+    /// Whether a task's inputs are still those that were found before.
+    ///
+    /// # Errors
+    /// As for [`inputs`](Self::inputs).
+    pub fn inputs_hold(&self, task: usize, before: &Inputs) -> Result<bool, Fault> {
+        let same = self.with_rule(task, |rule, git| {
+            rule.still_holds(before, &self.session.tree, git)
+        })?;
+        if same && self.session.workspace.tasks[task].outputs.is_some() {
+            self.refuse_foreign(task, before.rows.iter().map(|row| &row.path))?;
+        }
+        Ok(same)
+    }
+
+    /// Hands over what a task's inputs follow from, and how git inputs are read for it.
+    fn with_rule<T>(
+        &self,
+        task: usize,
+        with: impl FnOnce(&Rule, &dyn Fn(&str) -> Result<GitInput, Fault>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
         let workspace = &self.session.workspace;
         let rule = self.rules[task]
             .get_or_init(|| inputs::rule(workspace, task).map_err(|fault| fault.to_string()));
         let rule = rule.as_ref().map_err(|message| Fault::words(message))?;
         let dir = &workspace.projects[workspace.tasks[task].project].dir;
-        let inputs = rule.collect(&self.session.tree, &|path| {
+        with(rule, &|path| {
             self.session.git_input(dir, path, &|path| rule.makes(path))
-        })?;
-        // A task that is never kept may read what it likes: a hook at the end reads what others made.
-        if workspace.tasks[task].outputs.is_some() {
-            self.refuse_foreign(task, inputs.rows.iter().map(|row| &row.path))?;
-        }
-        Ok(inputs)
+        })
     }
 
     /// Refuses paths that a task makes on which this one does not depend.
