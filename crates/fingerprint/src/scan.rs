@@ -165,8 +165,14 @@ impl Scan {
     pub(crate) fn sort(&mut self) {
         let arena = &self.arena;
         let path = |record: &Record| &arena[record.start..record.start + record.path as usize];
-        if !self.records.is_sorted_by(|a, b| path(a) <= path(b)) {
+        if self.records.is_sorted_by(|a, b| path(a) <= path(b)) {
+            return;
+        }
+        if self.records.len() < PARALLEL {
             self.records.sort_unstable_by(|a, b| path(a).cmp(path(b)));
+        } else {
+            self.records
+                .par_sort_unstable_by(|a, b| path(a).cmp(path(b)));
         }
     }
 }

@@ -95,7 +95,7 @@ pub(super) const GUARDS: &[Guard] = &[
     guard(
         "larder-fingerprint",
         "crates/fingerprint/src/scanner/mod.rs",
-        &["remembered", "fresh", "read"],
+        &["remembered", "fresh", "judge"],
     ),
     guard(
         "larder",

@@ -90,6 +90,9 @@ fn every_kind_of_change_is_a_difference_and_names_what_changed() {
     }
 }
 
+/// Something done to files.
+type Change<'c> = &'c dyn Fn(&MemoryFiles);
+
 /// Globs from texts; `!` takes out again.
 fn globs(texts: &[&str]) -> Rule {
     let item = |text: &&str| {
@@ -113,7 +116,7 @@ fn a_new_look_notices_what_a_comparison_of_rows_notices() {
         "other/named",
     ]);
     let no_git = |_: &str| -> Result<GitInput, Fault> { Err(Fault::words("no git here")) };
-    let change = |what: &dyn Fn(&MemoryFiles)| {
+    let change = |what: Change<'_>| {
         let files = Arc::new(MemoryFiles::new());
         for path in ["src/a.c", "src/b.c", "src/x.o", "lib/a", "named", "target"] {
             files.write(path, "1");
@@ -135,9 +138,9 @@ fn a_new_look_notices_what_a_comparison_of_rows_notices() {
     assert!(change(&|_| {}));
     assert!(change(&|files| files.write("src/x.o", "2")), "taken out");
     assert!(change(&|files| files.write("elsewhere", "2")));
-    let changes: [(&str, &dyn Fn(&MemoryFiles)); 9] = [
+    let changes: [(&str, Change<'_>); 9] = [
         ("content in the same moment", &|files| {
-            files.write("src/a.c", "2")
+            files.write("src/a.c", "2");
         }),
         ("length", &|files| files.write("src/a.c", "22")),
         ("time", &|files| {
@@ -152,7 +155,7 @@ fn a_new_look_notices_what_a_comparison_of_rows_notices() {
             files.write("lib/b", "1");
         }),
         ("a missing one came", &|files| {
-            files.write("other/named", "1")
+            files.write("other/named", "1");
         }),
         ("what a link leads to", &|files| files.write("target", "2")),
     ];

@@ -83,7 +83,7 @@ impl Life<'_> {
                 )));
             }
             if self.run.outputs(*dep)?.is_some()
-                && let Some(wrong) = self.run.session.tree.out_of_place(rows)?.first()
+                && let Some(wrong) = self.run.session.tree.out_of_place_in(view, rows)?.first()
             {
                 return Ok(Some(format!(
                     "{}, which {id} made, changed before it began",
