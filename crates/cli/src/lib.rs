@@ -14,6 +14,7 @@ pub mod select;
 pub mod session;
 pub mod show;
 pub mod state;
+pub mod watch;
 
 pub use commands::{World, main};
 

@@ -1,0 +1,495 @@
+//! `Changes`: watches the folders of a workspace and gives what may have changed in it, batch by batch or at once.
+//! Does not know what a change reaches. The module above says why nothing is missed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use larder_fingerprint::{Kind, Scanner};
+
+use crate::config::Workspace;
+use crate::session::changes::ChangeSet;
+
+use super::cookie::{self, Cookie};
+use super::links::{Links, within};
+use super::plan::{Class, Plan};
+use super::settle::{QUIET, Settle};
+use super::tops::Tops;
+use super::watcher::{Event, ORDERED, Waker, WatchError, Watcher};
+
+/// A cookie whose event did not come after so long will not come.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// While nothing can be watched, it is tried again after so long.
+const RETRY: Duration = Duration::from_secs(10);
+/// Entries that no scan sees.
+const PRIVATE: [&[u8]; 2] = [b".git", b".larder"];
+/// Files of ignore rules.
+const RULES: [&[u8]; 2] = [b".gitignore", b".larderignore"];
+
+/// Why a workspace cannot be watched at all.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot watch {}: {source}\n  check that it is there and may be read", folder.display())]
+pub struct OpenError {
+    /// The root of the workspace.
+    pub folder: PathBuf,
+    /// Why.
+    pub source: io::Error,
+}
+
+/// What changes in a workspace, from the moment it was opened.
+pub struct Changes {
+    root: PathBuf,
+    watcher: Box<dyn Watcher>,
+    plan: Plan,
+    tops: Tops,
+    scanner: Scanner,
+    /// Watched folders that matter, and why they do.
+    folders: BTreeMap<Vec<u8>, Class>,
+    links: Links,
+    /// Paths of globs that lead through a link to a folder: what lies there is not watched.
+    through: BTreeSet<Vec<u8>>,
+    cookies: PathBuf,
+    pending: ChangeSet,
+    settle: Settle,
+    /// Why everything has to be found and watched anew.
+    anew: Option<String>,
+    index_written: bool,
+    /// Why nothing is watched, and since when.
+    blind: Option<(String, Instant)>,
+    events: Vec<Event>,
+    pub(super) patience: Duration,
+}
+
+impl Changes {
+    /// Watches a workspace. Should that fail, every answer is "everything", until it succeeds.
+    ///
+    /// # Errors
+    /// When the root, or the folder of a project outside of it, cannot be opened.
+    pub fn open(
+        root: &Path,
+        workspace: &Workspace,
+        watcher: Box<dyn Watcher>,
+    ) -> Result<Changes, OpenError> {
+        let failed = |source| OpenError {
+            folder: root.to_owned(),
+            source,
+        };
+        let root = root.canonicalize().map_err(failed)?;
+        let tops = Tops::new(&root, workspace).map_err(failed)?;
+        let mut changes = Changes {
+            watcher,
+            plan: Plan::new(workspace),
+            scanner: tops.scanner().map_err(failed)?,
+            tops,
+            folders: BTreeMap::new(),
+            links: Links::default(),
+            through: BTreeSet::new(),
+            cookies: root.join(".larder").join("cookies"),
+            root,
+            pending: ChangeSet::new(),
+            settle: Settle::default(),
+            anew: None,
+            index_written: false,
+            blind: None,
+            events: Vec::new(),
+            patience: PATIENCE,
+        };
+        // What matters of a failure is kept: nothing is watched, and every answer says so.
+        let _ = std::fs::create_dir_all(changes.root.join(".larder"));
+        changes.find_all("it is watched from now on");
+        changes.settle.clear();
+        changes.pending = ChangeSet::new();
+        Ok(changes)
+    }
+
+    /// Watches what another configuration of the same root makes matter. All that happened before is everything.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open); then the former folders stay watched.
+    pub fn set_workspace(&mut self, workspace: &Workspace) -> Result<(), OpenError> {
+        let folder = self.root.clone();
+        let failed = |source| OpenError {
+            folder: folder.clone(),
+            source,
+        };
+        let tops = Tops::new(&self.root, workspace).map_err(failed)?;
+        self.move_to(tops).map_err(failed)?;
+        self.plan = Plan::new(workspace);
+        self.find_all("the configuration changed");
+        Ok(())
+    }
+
+    /// The next batch of changes: 20 ms after its last event, at most 200 ms after its first. Empty at the deadline, or
+    /// when the [`waker`](Self::waker) was used; what was gathered by then belongs to the next answer.
+    pub fn next(&mut self, deadline: Option<Instant>) -> ChangeSet {
+        loop {
+            let now = Instant::now();
+            if self.settle.is_closed(now) {
+                return self.close();
+            }
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                return ChangeSet::new();
+            }
+            let retry = self.blind.as_ref().map(|(_, since)| *since + RETRY);
+            if retry.is_some_and(|retry| retry <= now) {
+                return self.look_again();
+            }
+            let until = [deadline, retry, self.settle.closes_at()];
+            if self.receive(until.into_iter().flatten().min(), None).woken {
+                return ChangeSet::new();
+            }
+        }
+    }
+
+    /// What changed since the last answer: every edit made before the call is in it.
+    pub fn sync(&mut self) -> ChangeSet {
+        if let Some((_, since)) = &self.blind {
+            if since.elapsed() >= RETRY {
+                return self.look_again();
+            }
+        } else if let Err(why) = self.catch_up() {
+            self.go_blind(why);
+        }
+        self.close()
+    }
+
+    /// Why nothing can be watched, so that every answer is "everything".
+    pub fn blind(&self) -> Option<&str> {
+        self.blind.as_ref().map(|(why, _)| why.as_str())
+    }
+
+    /// How many folders are watched.
+    pub fn folders(&self) -> usize {
+        self.folders.len()
+    }
+
+    /// Whether a folder of the workspace is watched.
+    pub fn watches(&self, folder: &[u8]) -> bool {
+        self.folders.contains_key(folder)
+    }
+
+    /// The path within the workspace of one on disk; `None` for one outside.
+    pub fn path_of(&self, path: &Path) -> Option<Vec<u8>> {
+        self.tops.path_of(path)
+    }
+
+    /// Ends a wait of [`next`](Self::next), from any thread.
+    pub fn waker(&self) -> Waker {
+        self.watcher.waker()
+    }
+
+    /// Reads all events of what happened before the call.
+    fn catch_up(&mut self) -> Result<(), String> {
+        if self.tops.changed().is_some() {
+            return Ok(());
+        }
+        let cookie = match Cookie::new(&self.cookies) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.watch_cookies()?;
+                Cookie::new(&self.cookies)
+            }
+            other => other,
+        };
+        let cookie = cookie.map_err(|error| {
+            let folder = self.cookies.display();
+            format!("the watcher cannot be asked, as nothing can be written in {folder}: {error}")
+        })?;
+        let deadline = Instant::now() + self.patience;
+        while Instant::now() < deadline {
+            if self.receive(Some(deadline), Some(&cookie.path)).arrived {
+                if !ORDERED {
+                    // What happened in other folders may still be under way.
+                    self.receive(Some(Instant::now() + QUIET), None);
+                }
+                return Ok(());
+            }
+            if self.anew.is_some() {
+                // Where events were lost, that of the cookie may be among them. Everything is found anew anyway.
+                return Ok(());
+            }
+        }
+        let waited = self.patience.as_secs_f32();
+        Err(format!("the watcher did not answer in {waited} s"))
+    }
+
+    fn watch_cookies(&mut self) -> Result<(), String> {
+        cookie::folder(&self.cookies)
+            .map_err(WatchError::Io)
+            .and_then(|()| self.watcher.watch(&self.cookies))
+            .map_err(|error| format!("{} cannot be watched: {error}", self.cookies.display()))
+    }
+
+    /// Reads events, at the longest until a moment.
+    fn receive(&mut self, until: Option<Instant>, cookie: Option<&Path>) -> Received {
+        let mut events = std::mem::take(&mut self.events);
+        self.watcher.receive(until, &mut events);
+        let mut received = Received::default();
+        for event in events.drain(..) {
+            match event {
+                Event::Woken => received.woken = true,
+                Event::Lost(why) => {
+                    self.anew.get_or_insert(why);
+                    self.settle.event(Instant::now());
+                }
+                Event::Written(path) => received.arrived |= self.take(&path, false, cookie),
+                Event::Replaced(path) => received.arrived |= self.take(&path, true, cookie),
+            }
+        }
+        self.events = events;
+        received
+    }
+
+    /// Takes in an event; whether it is that of the awaited cookie.
+    fn take(&mut self, path: &Path, replaced: bool, cookie: Option<&Path>) -> bool {
+        if path.starts_with(&self.cookies) {
+            if path == self.cookies {
+                // Should it fail, the next cookie tells.
+                let _ = self.watch_cookies();
+            }
+            return cookie == Some(path);
+        }
+        if self.tops.is_index(path) {
+            self.index_written = true;
+            self.settle.event(Instant::now());
+            return false;
+        }
+        let Some(path) = self.tops.path_of(path) else {
+            return false;
+        };
+        let end = path.iter().rposition(|byte| *byte == b'/');
+        let folder = end.map_or(&b""[..], |end| &path[..end]);
+        let name = end.map_or(path.as_slice(), |end| &path[end + 1..]);
+        if path
+            .split(|byte| *byte == b'/')
+            .any(|part| PRIVATE.contains(&part))
+        {
+            return false;
+        }
+        if path.is_empty() || self.tops.0.iter().any(|top| top.prefix == path) {
+            let shown = String::from_utf8_lossy(&path);
+            self.anew
+                .get_or_insert(format!("the folder `{shown}` was moved or removed"));
+        } else if let Some(class) = self.folders.get(folder).copied() {
+            if RULES.contains(&name) && self.plan.rules_count(folder, class) {
+                let shown = String::from_utf8_lossy(&path);
+                self.anew.get_or_insert(format!("`{shown}` changed"));
+            } else if replaced {
+                self.place_again(&path, class);
+            }
+        }
+        self.pending.add(path);
+        self.settle.event(Instant::now());
+        false
+    }
+
+    /// Something new may lie at a path: watches it and all below as far as it matters.
+    fn place_again(&mut self, path: &[u8], above: Class) {
+        for folder in within(&self.folders, path) {
+            self.folders.remove(&folder);
+            self.watcher.unwatch(&self.tops.place_of(&folder));
+        }
+        self.links.forget(path);
+        self.through.remove(path);
+        self.scanner.forget_rules_in(path);
+        let placed = self
+            .class_of(above, path)
+            .and_then(|class| class.map_or(Ok(()), |class| self.place(path, class)));
+        if let Err(why) = placed {
+            self.go_blind(why);
+        }
+    }
+
+    fn class_of(&self, above: Class, folder: &[u8]) -> Result<Option<Class>, String> {
+        let entered = || self.scanner.enters(folder);
+        self.plan.class(above, folder, entered).map_err(|error| {
+            let source = std::error::Error::source(&error).map(ToString::to_string);
+            format!("{error}: {}", source.unwrap_or_default())
+        })
+    }
+
+    /// Watches a folder and all below that matter: each before it is listed.
+    fn place(&mut self, folder: &[u8], class: Class) -> Result<(), String> {
+        let mut open = vec![(folder.to_vec(), class)];
+        while let Some((folder, class)) = open.pop() {
+            match self.watcher.watch(&self.tops.place_of(&folder)) {
+                Ok(()) => {}
+                // It is told when it appears, or when its rights change.
+                Err(WatchError::Gone | WatchError::Forbidden) if !self.is_top(&folder) => continue,
+                Err(error) => return Err(self.refusal(&folder, &error)),
+            }
+            self.folders.insert(folder.clone(), class);
+            let Ok(Some(listed)) = self.scanner.files().list(&folder) else {
+                continue;
+            };
+            for (name, kind) in &listed.names {
+                if PRIVATE.contains(&name.as_slice()) {
+                    continue;
+                }
+                let path = joined(&folder, name);
+                match kind {
+                    Kind::Folder => {
+                        if let Some(class) = self.class_of(class, &path)? {
+                            open.push((path, class));
+                        }
+                    }
+                    Kind::Link => {
+                        if self.plan.leads_on(&path) {
+                            self.through.insert(path.clone());
+                        }
+                        self.links.add(self.scanner.files(), path);
+                    }
+                    Kind::File | Kind::Other => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn is_top(&self, folder: &[u8]) -> bool {
+        self.tops.0.iter().any(|top| top.prefix == folder)
+    }
+
+    fn refusal(&self, folder: &[u8], error: &WatchError) -> String {
+        let place = self.tops.place_of(folder);
+        let place = place.display();
+        match error {
+            WatchError::TooMany => format!(
+                "the system does not watch more than {} folders for you, and {place} is one more: raise \
+                 fs.inotify.max_user_watches, or ignore folders that are no inputs",
+                self.folders.len()
+            ),
+            error => format!("{place} cannot be watched: {error}"),
+        }
+    }
+
+    /// Takes on where the root and the mounts lie now.
+    fn move_to(&mut self, tops: Tops) -> io::Result<()> {
+        let scanner = tops.scanner()?;
+        if !tops.lie_as(&self.tops) {
+            self.unwatch_all();
+        }
+        (self.tops, self.scanner) = (tops, scanner);
+        Ok(())
+    }
+
+    fn unwatch_all(&mut self) {
+        for folder in std::mem::take(&mut self.folders).into_keys() {
+            self.watcher.unwatch(&self.tops.place_of(&folder));
+        }
+    }
+
+    /// Finds and watches all folders that matter; all that happened before is everything.
+    fn find_all(&mut self, why: &str) {
+        self.anew = None;
+        self.index_written = false;
+        self.blind = None;
+        self.links.clear();
+        self.through.clear();
+        let before = std::mem::take(&mut self.folders);
+        let found = self.try_find_all();
+        let gone = before
+            .into_keys()
+            .filter(|path| !self.folders.contains_key(path));
+        for folder in gone {
+            self.watcher.unwatch(&self.tops.place_of(&folder));
+        }
+        match found {
+            Ok(()) => self.pending = ChangeSet::everything(why),
+            Err(why) => self.go_blind(why),
+        }
+        self.settle.event(Instant::now());
+    }
+
+    fn try_find_all(&mut self) -> Result<(), String> {
+        self.watch_cookies()?;
+        for folder in self.tops.git_folders() {
+            self.watcher
+                .watch(&folder)
+                .map_err(|error| format!("{} cannot be watched: {error}", folder.display()))?;
+        }
+        // Read after it is watched, by the same rule as folders.
+        self.tops.tracked_changed();
+        for at in 0..self.tops.0.len() {
+            let prefix = self.tops.0[at].prefix.clone();
+            let class = self.class_of(Class::default(), &prefix)?;
+            self.place(&prefix, class.unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
+    /// Nothing can be watched: takes back what is, that others may use it.
+    fn go_blind(&mut self, why: String) {
+        self.unwatch_all();
+        self.blind = Some((why, Instant::now()));
+    }
+
+    /// Tries once more to watch.
+    fn look_again(&mut self) -> ChangeSet {
+        self.blind = None;
+        self.anew = Some("it is watched from now on".to_owned());
+        self.close()
+    }
+
+    /// Ends a batch.
+    fn close(&mut self) -> ChangeSet {
+        self.settle.clear();
+        if self.blind.is_none() {
+            self.decide_anew();
+        }
+        if let Some(why) = self.anew.take().filter(|_| self.blind.is_none()) {
+            match self.tops.again().and_then(|tops| self.move_to(tops)) {
+                Ok(()) => self.find_all(&why),
+                Err(error) => self.go_blind(format!("{why}: {error}")),
+            }
+            self.settle.clear();
+        }
+        let mut changes = std::mem::take(&mut self.pending);
+        if let Some((why, _)) = &self.blind {
+            return ChangeSet::everything(why.clone());
+        }
+        let files = self.scanner.files();
+        for path in changes.paths() {
+            self.links.look(files, path);
+        }
+        for path in self.links.changed(files) {
+            changes.add(path);
+        }
+        for path in &self.through {
+            changes.add(path.clone());
+        }
+        changes
+    }
+
+    /// Whether everything has to be found anew before the batch is given.
+    fn decide_anew(&mut self) {
+        if let Some(why) = self.tops.changed() {
+            self.anew.get_or_insert(why);
+        }
+        if let Some(why) = self.pending.why_everything() {
+            // Links among so many paths were not looked at.
+            self.anew.get_or_insert(why.to_owned());
+        }
+        if std::mem::take(&mut self.index_written)
+            && self.anew.is_none()
+            && self.tops.tracked_changed()
+        {
+            self.anew = Some("the set of files that git tracks changed".to_owned());
+        }
+    }
+}
+
+/// What came of reading events.
+#[derive(Debug, Default, Clone, Copy)]
+struct Received {
+    woken: bool,
+    arrived: bool,
+}
+
+fn joined(folder: &[u8], name: &[u8]) -> Vec<u8> {
+    if folder.is_empty() {
+        name.to_vec()
+    } else {
+        [folder, b"/", name].concat()
+    }
+}

@@ -1,0 +1,112 @@
+//! Which folders matter, as the configuration alone tells it.
+//! Does not look at the disk.
+
+use std::collections::BTreeSet;
+
+use crate::config::{Glob, InputItem, Workspace};
+use crate::session::outputs::compiled;
+
+/// Why a folder is watched. Each can hold without the others; with neither, it only leads to one that matters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Class {
+    /// A scan that honours ignore files enters it.
+    pub kept: bool,
+    /// It lies at or below the fixed beginning of a glob, which sees ignored files: all below it matters.
+    pub whole: bool,
+}
+
+/// The folders that matter.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Fixed beginnings of globs.
+    whole: BTreeSet<Vec<u8>>,
+    /// Folders that are scanned although a rule above may exclude them: projects, the root and mounts.
+    starts: BTreeSet<Vec<u8>>,
+    /// Folders above any of those.
+    chain: BTreeSet<Vec<u8>>,
+}
+
+impl Plan {
+    /// The plan of a workspace.
+    pub fn new(workspace: &Workspace) -> Plan {
+        let mut plan = Plan::default();
+        plan.starts.insert(Vec::new());
+        for mount in &workspace.mounts {
+            plan.starts.insert(mount.prefix.clone());
+        }
+        for project in &workspace.projects {
+            plan.starts.insert(project.dir.clone());
+        }
+        for task in &workspace.tasks {
+            let dir = &workspace.projects[task.project].dir;
+            let inputs = task.inputs.iter().flatten().filter_map(|item| match item {
+                InputItem::Glob(glob) => Some(glob),
+                InputItem::Default | InputItem::Git(_) => None,
+            });
+            let outputs = task.outputs.iter().flatten();
+            plan.add(dir, inputs.chain(outputs).chain(&task.depfile));
+        }
+        plan.add(b"", &workspace.settings.global_inputs);
+        for path in plan.whole.iter().chain(&plan.starts) {
+            plan.chain.extend(above(path).map(<[u8]>::to_vec));
+        }
+        plan
+    }
+
+    fn add<'g>(&mut self, dir: &[u8], globs: impl IntoIterator<Item = &'g Glob>) {
+        for glob in globs.into_iter().filter(|glob| !glob.negated) {
+            match compiled(dir, [glob]) {
+                Ok(globs) => self.whole.extend(globs.literal_prefixes()),
+                // The configuration was checked; should it come here all the same, nothing may be missed.
+                Err(_) => drop(self.whole.insert(Vec::new())),
+            }
+        }
+    }
+
+    /// Why a folder matters, given that of the folder above; `None` when it does not. `enters` tells whether a scan enters it,
+    /// and is asked only when that decides.
+    ///
+    /// # Errors
+    /// That of `enters`.
+    pub fn class<E>(
+        &self,
+        above: Class,
+        folder: &[u8],
+        enters: impl FnOnce() -> Result<bool, E>,
+    ) -> Result<Option<Class>, E> {
+        let whole = above.whole || self.whole.contains(folder);
+        let kept = self.starts.contains(folder) || (above.kept && enters()?);
+        let matters = whole || kept || self.chain.contains(folder);
+        Ok(matters.then_some(Class { kept, whole }))
+    }
+
+    /// Whether a path has to be a folder for something that matters to lie below it.
+    pub fn leads_on(&self, path: &[u8]) -> bool {
+        self.chain.contains(path) || self.starts.contains(path)
+    }
+
+    /// Whether ignore files in a folder of this class decide anything.
+    pub fn rules_count(&self, folder: &[u8], class: Class) -> bool {
+        class.kept || self.chain.contains(folder)
+    }
+}
+
+/// The folders above a path, the root last.
+fn above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let ends = (0..path.len()).rev().filter(|end| path[*end] == b'/');
+    ends.map(|end| &path[..end])
+        .chain((!path.is_empty()).then_some(&b""[..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folders_above_a_path_end_with_the_root() {
+        let all = |path: &'static str| above(path.as_bytes()).collect::<Vec<_>>();
+        assert_eq!(all("a/b/c"), [&b"a/b"[..], b"a", b""]);
+        assert_eq!(all("a"), [b""]);
+        assert!(all("").is_empty());
+    }
+}
