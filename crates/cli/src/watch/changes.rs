@@ -154,6 +154,12 @@ impl Changes {
         self.close()
     }
 
+    /// Something happened that no watch tells of: the next answer is "everything".
+    pub fn distrust(&mut self, why: &str) {
+        self.anew.get_or_insert_with(|| why.to_owned());
+        self.settle.event(Instant::now());
+    }
+
     /// Why nothing can be watched, so that every answer is "everything".
     pub fn blind(&self) -> Option<&str> {
         self.blind.as_ref().map(|(why, _)| why.as_str())

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::{Glob, InputItem, Workspace};
+use crate::config::{Glob, InputItem, SourceKind, Workspace};
 use crate::session::outputs::compiled;
 
 /// Why a folder is watched. Each can hold without the others; with neither, it only leads to one that matters.
@@ -47,6 +47,17 @@ impl Plan {
             plan.add(dir, inputs.chain(outputs).chain(&task.depfile));
         }
         plan.add(b"", &workspace.settings.global_inputs);
+        // What the configuration rests on; those outside of the workspace are not watched.
+        for source in &workspace.sources {
+            let path = &source.path;
+            if path.starts_with(b"/") || path.starts_with(b"..") {
+                continue;
+            }
+            plan.chain.extend(above(path).map(<[u8]>::to_vec));
+            if source.kind == SourceKind::Listing {
+                plan.chain.insert(path.clone());
+            }
+        }
         for path in plan.whole.iter().chain(&plan.starts) {
             plan.chain.extend(above(path).map(<[u8]>::to_vec));
         }
