@@ -137,7 +137,11 @@ pub fn stop(root: &Path) -> Result<bool, String> {
 /// In words, when it cannot begin, such as when another one holds the lock.
 pub fn serve(root: &Path, options: &Options<'_>) -> Result<(), String> {
     #[cfg(unix)]
-    return server::serve(root, options);
+    {
+        // It outlives the terminal it was started in. A process that leads a group already cannot, and is on its own anyway.
+        let _ = rustix::process::setsid();
+        server::serve(root, options)
+    }
     #[cfg(not(unix))]
     {
         let _ = (root, options);

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::config::Workspace;
 use crate::session::changes::ChangeSet;
+use crate::watch::plan::Plan;
 use crate::watch::{self, Changes, Waker};
 
 use super::config::Sources;
@@ -57,8 +58,6 @@ struct Service<'a> {
 }
 
 pub(super) fn serve(root: &Path, options: &Options<'_>) -> Result<(), String> {
-    // It outlives the terminal it was started in. It fails where the process leads a group already; then it does so anyway.
-    let _ = rustix::process::setsid();
     let failed = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
     let root = root
         .canonicalize()
@@ -91,7 +90,7 @@ pub(super) fn serve(root: &Path, options: &Options<'_>) -> Result<(), String> {
     let mut instance = [0; 16];
     getrandom::fill(&mut instance).map_err(|error| failed("no random bytes", &error))?;
     log.line(&format!(
-        "watches {} folders of {}",
+        "watches {} folder(s) of {}",
         changes.folders(),
         root.display()
     ));
@@ -167,7 +166,7 @@ impl Service<'_> {
         let why = loop {
             let retires = self.asked + self.options.idle;
             let changes = self.changes.next(Some(retires.min(Instant::now() + CHECK)));
-            self.absorb(&changes);
+            self.absorb(changes);
             while let Ok(request) = requests.try_recv() {
                 self.answer(request);
             }
@@ -196,43 +195,45 @@ impl Service<'_> {
     }
 
     /// Takes in a batch; a configuration that may be another one is read again first.
-    fn absorb(&mut self, changes: &ChangeSet) {
-        if let Some(why) = changes.why_everything() {
-            self.log
-                .line(&format!("everything may have changed: {why}"));
-        }
-        self.journal.record(changes);
-        if !self.sources.touched(changes) && !self.sources.outside_changed() {
-            return;
-        }
-        let read = load(&self.root, self.options);
-        let outcome = read.and_then(|workspace| self.take_on(workspace));
-        self.broken = outcome.is_err();
-        if let Err(why) = outcome {
-            self.log
-                .line(&format!("the configuration cannot be read: {why}"));
-            let why = "the background session cannot read the configuration";
-            self.journal.record(&ChangeSet::everything(why));
+    fn absorb(&mut self, mut changes: ChangeSet) {
+        loop {
+            if let Some(why) = changes.why_everything() {
+                self.log
+                    .line(&format!("everything may have changed: {why}"));
+            }
+            self.journal.record(&changes);
+            if !self.sources.touched(&changes) && !self.sources.outside_changed() {
+                return;
+            }
+            let read = load(&self.root, self.options);
+            match read.and_then(|workspace| self.take_on(workspace)) {
+                Ok(false) => return,
+                // It may have changed once more meanwhile.
+                Ok(true) => changes = self.changes.sync(),
+                Err(why) => {
+                    self.log
+                        .line(&format!("the configuration cannot be read: {why}"));
+                    self.broken = true;
+                    return;
+                }
+            }
         }
     }
 
-    fn take_on(&mut self, workspace: Workspace) -> Result<(), String> {
-        let same = watch::plan::Plan::new(&workspace) == watch::plan::Plan::new(&self.workspace)
+    /// Goes on with a configuration; whether other folders are watched for it.
+    fn take_on(&mut self, workspace: Workspace) -> Result<bool, String> {
+        let same = !self.broken
+            && Plan::new(&workspace) == Plan::new(&self.workspace)
             && workspace.mounts == self.workspace.mounts;
-        if !same || self.broken {
+        if !same {
             self.changes
                 .set_workspace(&workspace)
                 .map_err(|error| error.to_string())?;
-            self.log.line(&format!(
-                "the configuration changed; watches {} folders",
-                self.changes.folders()
-            ));
-            let why = "the configuration changed";
-            self.journal.record(&ChangeSet::everything(why));
         }
+        self.broken = false;
         self.sources = Sources::new(&self.root, &workspace);
         self.workspace = workspace;
-        Ok(())
+        Ok(!same)
     }
 
     fn answer(&mut self, request: Request) {
@@ -242,14 +243,14 @@ impl Service<'_> {
                 self.stopped = true;
                 let _ = to.send(());
             }
+            // Whoever reaches it although its workspace is elsewhere by now gets no answer.
+            Request::Status(_) | Request::Ask(..) if !self.place.still_holds(&self.lock) => {}
             Request::Status(to) => {
                 let _ = to.send(self.status());
             }
             Request::Ask(since, to) => {
                 self.asked = Instant::now();
-                if self.retires().is_none() {
-                    let _ = to.send(self.changed(since.as_ref()));
-                }
+                let _ = to.send(self.changed(since.as_ref()));
             }
         }
     }
@@ -261,7 +262,7 @@ impl Service<'_> {
             self.changes.distrust("the machine was suspended");
         }
         let changes = self.changes.sync();
-        self.absorb(&changes);
+        self.absorb(changes);
         if self.broken {
             let why = "the background session cannot read the configuration";
             self.journal.record(&ChangeSet::everything(why));
@@ -341,4 +342,31 @@ fn put<T>(
     requests.send(request(to)).map_err(|_| ended())?;
     waker.wake();
     answer.recv().map_err(|_| ended())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_retires_when_nobody_asks_and_leaves_no_socket() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("larder.toml"), "").unwrap();
+        let options = |millis| Options {
+            env: &[],
+            idle: Duration::from_millis(millis),
+            temporary: std::env::temp_dir(),
+        };
+        serve(dir.path(), &options(1)).unwrap();
+        let place = Place::new(dir.path());
+        assert!(!place.is_locked() && !place.name.exists());
+        assert!(!place.socket().unwrap().exists());
+        let log = std::fs::read_to_string(&place.log).unwrap();
+        assert!(log.contains("ends: nobody asked for long"), "{log}");
+        // And it does not begin where another one is.
+        let held = place.take_lock().unwrap();
+        let refused = serve(dir.path(), &options(1)).unwrap_err();
+        assert!(refused.contains("another session"), "{refused}");
+        drop(held);
+    }
 }

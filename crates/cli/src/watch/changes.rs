@@ -250,8 +250,9 @@ impl Changes {
     fn take(&mut self, path: &Path, replaced: bool, cookie: Option<&Path>) -> bool {
         if path.starts_with(&self.cookies) {
             if path == self.cookies {
-                // Should it fail, the next cookie tells.
+                // Should it fail, the next cookie tells; whoever waits may want to know that the folder went.
                 let _ = self.watch_cookies();
+                self.settle.event(Instant::now());
             }
             return cookie == Some(path);
         }
