@@ -108,7 +108,9 @@ mod tests {
 
     fn set(paths: &[&str]) -> ChangeSet {
         let mut set = ChangeSet::new();
-        paths.iter().for_each(|path| set.add(*path));
+        for path in paths {
+            set.add(*path);
+        }
         set
     }
 

@@ -125,7 +125,7 @@ fn is_ours(folder: &Path) -> bool {
     named
         && stat.is_ok_and(|stat| {
             stat.is_dir()
-                && stat.mode() & 0o077 == 0
+                && stat.mode() & 0o777 == 0o700
                 && stat.uid() == rustix::process::geteuid().as_raw()
         })
 }

@@ -23,7 +23,7 @@ use super::wire::{VERSION, Wire, is_own, message};
 use super::{Options, identity};
 
 /// So often it looks whether its workspace is still there, besides whenever something happens.
-const CHECK: Duration = Duration::from_secs(60);
+const CHECK: Duration = Duration::from_mins(1);
 /// A client that connected has so long to say what it wants, and to take the answer.
 const CLIENT: Duration = Duration::from_millis(500);
 /// So much longer than awake the machine has to have been up to have been suspended.

@@ -14,7 +14,7 @@ use super::place::Place;
 use super::{Found, Options, Started, client, identity};
 
 /// So long a session may take to begin to watch.
-const BEGIN: Duration = Duration::from_secs(60);
+const BEGIN: Duration = Duration::from_mins(1);
 /// So long it may take to end when it is asked, and when it is killed.
 const END: Duration = Duration::from_secs(5);
 /// So often is looked.
