@@ -32,6 +32,7 @@ mod reboot;
 mod request;
 mod restore;
 mod rights;
+mod session;
 mod skip;
 mod upkeep;
 mod waiting;

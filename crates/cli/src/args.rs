@@ -63,6 +63,8 @@ pub enum Command {
     Graph(GraphArgs),
     /// Look at, check and trim the cache
     Cache(CacheArgs),
+    /// Start, show and stop the background process that watches this workspace, so that runs need not look at every file
+    Session(SessionArgs),
     /// Write larder.toml files for the projects found in this folder
     Init(InitArgs),
     /// Print the JSON schema of larder.toml
@@ -298,6 +300,43 @@ pub enum CacheAction {
     /// Remove everything
     Clear,
 }
+
+/// Flags of `larder session`.
+#[derive(Debug, Args)]
+pub struct SessionArgs {
+    /// What to do with it
+    #[command(subcommand)]
+    pub action: SessionAction,
+}
+
+/// What to do with the background session.
+#[derive(Debug, Subcommand)]
+pub enum SessionAction {
+    /// Start it and wait until it watches; one that runs already is left alone, one of another version replaced
+    Start {
+        /// It ends when no run asked for so many minutes
+        #[arg(long, value_name = "MINUTES", default_value_t = DEFAULT_IDLE, value_parser = clap::value_parser!(u32).range(1..))]
+        idle: u32,
+    },
+    /// Whether it runs (exit code 0) or not (1), since when, how much it watches and holds
+    Status {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// End it and wait until it is gone
+    Stop,
+    /// Be the session, in this process
+    #[command(hide = true)]
+    Serve {
+        /// It ends when no run asked for so many minutes
+        #[arg(long, value_name = "MINUTES", default_value_t = DEFAULT_IDLE)]
+        idle: u32,
+    },
+}
+
+/// Minutes without a question after which a background session ends.
+pub const DEFAULT_IDLE: u32 = 180;
 
 /// Flags of `larder init`.
 #[derive(Debug, Args)]

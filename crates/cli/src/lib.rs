@@ -5,6 +5,7 @@
 pub mod args;
 mod commands;
 pub mod config;
+pub mod daemon;
 pub mod diagnostics;
 pub mod execute;
 pub mod init;

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory as _, Parser as _};
 
-use crate::args::{Cli, ColorChoice, Command, GraphFormat, Reuse, Selection, with_run_inserted};
+use crate::args::{
+    Cli, ColorChoice, Command, GraphFormat, Reuse, Selection, SessionAction, with_run_inserted,
+};
 use crate::config::{self, Workspace};
 use crate::diagnostics;
 use crate::execute::exit;
@@ -23,6 +25,7 @@ mod explain;
 mod keys;
 mod list;
 mod run;
+mod session;
 mod status;
 mod summary;
 mod watch;
@@ -158,6 +161,7 @@ pub fn main(world: &World) -> u8 {
         Command::Ls(args) => list::list(&context, &args),
         Command::Graph(args) => list::graph(&context, &args),
         Command::Cache(args) => cache::cache(&context, &args),
+        Command::Session(args) => session::session(&context, &args),
         Command::Init(args) => init(&context, &args),
         Command::Schema => print(&format!("{:#}\n", config::schema())).map(|()| exit::SUCCESS),
         Command::Completions { shell } => {
@@ -188,6 +192,7 @@ fn answers_json(command: &Command) -> bool {
         Command::Ls(args) => args.json,
         Command::Graph(args) => args.json || matches!(args.format, GraphFormat::Json),
         Command::Cache(args) => args.json,
+        Command::Session(args) => matches!(args.action, SessionAction::Status { json: true }),
         Command::Init(_) | Command::Schema | Command::Completions { .. } => false,
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::args::RunArgs;
 use crate::config::DepKind;
@@ -17,6 +18,9 @@ use crate::watch::{self, Changes, Waker};
 
 use super::keys::{Key, Keys};
 use super::{Context, Outcome, Usage, run, say};
+
+/// While nothing can be watched, everything is looked at after so long.
+const POLL: Duration = Duration::from_secs(2);
 
 pub(super) fn watch(context: &Context<'_>, args: &RunArgs) -> Outcome {
     context.with_session(args.cache_dir.clone(), &args.reuse, |session| {
@@ -114,7 +118,7 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &mut Session<'_>) 
                     todo.force = Some(vec![String::new()]);
                 }
                 None if session.cancel.is_raised() => return Ok(exit::INTERRUPTED),
-                None => told = changes.next(None),
+                None => told = changes.next(next_look(&changes)),
             }
         }
         if keys.waiting() == Some(Key::Quit) {
@@ -208,6 +212,11 @@ fn acted(ended: &Ended) -> bool {
     results.any(|done| !matches!(done.record.status, Status::UpToDate | Status::Group))
 }
 
+/// Where nothing can be watched, everything is looked at again and again.
+fn next_look(changes: &Changes) -> Option<Instant> {
+    changes.blind().map(|_| Instant::now() + POLL)
+}
+
 fn say_watching(changes: &Changes, keys: &Keys) {
     let what = match changes.blind() {
         Some(_) => "waiting for changes".to_owned(),
@@ -226,7 +235,7 @@ fn say_blind(changes: &Changes, said: &mut Option<String>) {
     let now = changes.blind().map(str::to_owned);
     if let Some(why) = now.as_ref().filter(|_| now != *said) {
         say(&format!(
-            "warning: changes are not told: {why}; the whole workspace is looked at every 10 s instead"
+            "warning: changes are not told: {why}; the whole workspace is looked at every 2 s instead"
         ));
     }
     *said = now;
@@ -252,7 +261,7 @@ impl Beside for Beholder<'_> {
 
     fn go(&mut self, run: &Run<'_>) {
         while !self.ended.load(Ordering::SeqCst) {
-            let batch = self.changes.next(None);
+            let batch = self.changes.next(next_look(self.changes));
             if self.interrupts && !batch.is_empty() {
                 run.interrupt(&batch);
             }

@@ -20,8 +20,8 @@ use super::watcher::{Event, ORDERED, Waker, WatchError, Watcher};
 
 /// A cookie whose event did not come after so long will not come.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// While nothing can be watched, it is tried again after so long.
-const RETRY: Duration = Duration::from_secs(10);
+/// While nothing can be watched, it is tried again after so long, each time twice as long, at most the second.
+const RETRY: (Duration, Duration) = (Duration::from_secs(10), Duration::from_mins(10));
 /// Entries that no scan sees.
 const PRIVATE: [&[u8]; 2] = [b".git", b".larder"];
 /// Files of ignore rules.
@@ -55,8 +55,9 @@ pub struct Changes {
     /// Why everything has to be found and watched anew.
     anew: Option<String>,
     index_written: bool,
-    /// Why nothing is watched, and since when.
+    /// Why nothing is watched, and when that is tried again.
     blind: Option<(String, Instant)>,
+    retry: Duration,
     events: Vec<Event>,
     pub(super) patience: Duration,
 }
@@ -92,6 +93,7 @@ impl Changes {
             anew: None,
             index_written: false,
             blind: None,
+            retry: RETRY.0,
             events: Vec::new(),
             patience: PATIENCE,
         };
@@ -121,19 +123,21 @@ impl Changes {
     }
 
     /// The next batch of changes: 20 ms after its last event, at most 200 ms after its first. Empty at the deadline, or
-    /// when the [`waker`](Self::waker) was used; what was gathered by then belongs to the next answer.
+    /// when the [`waker`](Self::waker) was used; what was gathered by then belongs to the next answer. While nothing
+    /// can be watched, what comes at the deadline is everything.
     pub fn next(&mut self, deadline: Option<Instant>) -> ChangeSet {
         loop {
             let now = Instant::now();
             if self.settle.is_closed(now) {
                 return self.close();
             }
-            if deadline.is_some_and(|deadline| deadline <= now) {
-                return ChangeSet::new();
-            }
-            let retry = self.blind.as_ref().map(|(_, since)| *since + RETRY);
+            let retry = self.blind.as_ref().map(|(_, retry)| *retry);
             if retry.is_some_and(|retry| retry <= now) {
-                return self.look_again();
+                self.look_again();
+                return self.close();
+            }
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                return self.blind_answer().unwrap_or_default();
             }
             let until = [deadline, retry, self.settle.closes_at()];
             if self.receive(until.into_iter().flatten().min(), None).woken {
@@ -144,14 +148,22 @@ impl Changes {
 
     /// What changed since the last answer: every edit made before the call is in it.
     pub fn sync(&mut self) -> ChangeSet {
-        if let Some((_, since)) = &self.blind {
-            if since.elapsed() >= RETRY {
-                return self.look_again();
+        match &self.blind {
+            Some((_, retry)) if *retry <= Instant::now() => self.look_again(),
+            Some(_) => {}
+            None => {
+                if let Err(why) = self.catch_up() {
+                    self.go_blind(why);
+                }
             }
-        } else if let Err(why) = self.catch_up() {
-            self.go_blind(why);
         }
         self.close()
+    }
+
+    /// Something happened that no watch tells of: the next answer is "everything".
+    pub fn distrust(&mut self, why: &str) {
+        self.anew.get_or_insert_with(|| why.to_owned());
+        self.settle.event(Instant::now());
     }
 
     /// Why nothing can be watched, so that every answer is "everything".
@@ -244,8 +256,9 @@ impl Changes {
     fn take(&mut self, path: &Path, replaced: bool, cookie: Option<&Path>) -> bool {
         if path.starts_with(&self.cookies) {
             if path == self.cookies {
-                // Should it fail, the next cookie tells.
+                // Should it fail, the next cookie tells; whoever waits may want to know that the folder went.
                 let _ = self.watch_cookies();
+                self.settle.event(Instant::now());
             }
             return cookie == Some(path);
         }
@@ -395,7 +408,10 @@ impl Changes {
             self.watcher.unwatch(&self.tops.place_of(&folder));
         }
         match found {
-            Ok(()) => self.pending = ChangeSet::everything(why),
+            Ok(()) => {
+                self.pending = ChangeSet::everything(why);
+                self.retry = RETRY.0;
+            }
             Err(why) => self.go_blind(why),
         }
         self.settle.event(Instant::now());
@@ -421,14 +437,18 @@ impl Changes {
     /// Nothing can be watched: takes back what is, that others may use it.
     fn go_blind(&mut self, why: String) {
         self.unwatch_all();
-        self.blind = Some((why, Instant::now()));
+        self.blind = Some((why, Instant::now() + self.retry));
+        self.retry = (self.retry * 2).min(RETRY.1);
     }
 
     /// Tries once more to watch.
-    fn look_again(&mut self) -> ChangeSet {
+    fn look_again(&mut self) {
         self.blind = None;
-        self.anew = Some("it is watched from now on".to_owned());
-        self.close()
+        self.anew = Some("it is watched again from now on".to_owned());
+    }
+
+    fn blind_answer(&self) -> Option<ChangeSet> {
+        self.blind().map(ChangeSet::everything)
     }
 
     /// Ends a batch.
@@ -445,8 +465,8 @@ impl Changes {
             self.settle.clear();
         }
         let mut changes = std::mem::take(&mut self.pending);
-        if let Some((why, _)) = &self.blind {
-            return ChangeSet::everything(why.clone());
+        if let Some(everything) = self.blind_answer() {
+            return everything;
         }
         let files = self.scanner.files();
         for path in changes.paths() {

@@ -24,7 +24,7 @@ use rustix::io::Errno;
 use super::watcher::{Event, Waker, WatchError, Watcher};
 
 /// Bytes read at once: some hundred events.
-const BUFFER: usize = 32 * 1024;
+const BUFFER: usize = 16 * 1024;
 /// So many events are handed over at once, that a deadline is kept in a flood.
 const AT_ONCE: usize = 4096;
 

@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn what_lies_within_a_path_is_told_from_what_only_begins_like_it() {
         let all = ["", "a", "a-b", "a.c", "a/b", "a/b/c", "a0", "ab"];
-        let map: BTreeMap<Vec<u8>, ()> = all.map(|path| (path.into(), ())).into();
+        let map: BTreeMap<Vec<u8>, usize> = all.map(|path| (path.into(), path.len())).into();
         assert_eq!(within(&map, b"a"), [&b"a"[..], b"a/b", b"a/b/c"]);
         assert_eq!(within(&map, b"a/b"), [&b"a/b"[..], b"a/b/c"]);
         assert!(within(&map, b"b").is_empty());

@@ -104,3 +104,14 @@ fn a_folder_of_cookies_that_was_removed_is_made_again_but_not_the_state_around_i
     assert!(everything(&mut changes).contains(".larder"));
     assert!(!place.path(".larder").exists());
 }
+
+#[test]
+fn what_no_watch_tells_of_can_be_told_by_the_caller() {
+    let (place, script) = scripted();
+    let mut changes = open(&place, &script);
+    fs::create_dir(place.path("new")).unwrap();
+    changes.distrust("the machine was suspended");
+    assert_eq!(everything(&mut changes), "the machine was suspended");
+    assert!(changes.watches(b"new"));
+    assert_eq!(changed(&mut changes), [""; 0]);
+}

@@ -65,6 +65,31 @@ fn ignored_folders_are_not_watched_but_where_a_glob_leads_there() {
 }
 
 #[test]
+fn a_glob_that_stays_near_has_no_more_watched_than_it_can_match() {
+    let place = Place::new(&[
+        (
+            "larder.toml",
+            "[tasks.build]\ncommand = \"true\"\ninputs = [\"*.json\", \"deep/*/*.c\"]\n",
+        ),
+        (".gitignore", "node_modules/\ndeep/\n"),
+        ("node_modules/pkg/lib/file", "1"),
+        ("deep/a/b/c/d/file", "1"),
+    ]);
+    let mut changes = place.watch();
+    for watched in ["node_modules", "deep", "deep/a", "deep/a/b"] {
+        assert!(changes.watches(watched.as_bytes()), "{watched}");
+    }
+    for not in ["node_modules/pkg", "deep/a/b/c"] {
+        assert!(!changes.watches(not.as_bytes()), "{not}");
+    }
+    place.write("deep/new/x.c", "1");
+    changes.sync();
+    place.write("deep/new/x.c", "2");
+    place.write("x.json", "1");
+    assert_eq!(changed(&mut changes), ["deep/new/x.c", "x.json"]);
+}
+
+#[test]
 fn an_ignore_file_that_changes_is_everything_and_changes_what_is_watched() {
     let place = Place::new(&[("larder.toml", BUILD), ("a/b/file", "1"), ("c/file", "1")]);
     let mut changes = place.watch();
