@@ -18,6 +18,7 @@ mod early_cutoff;
 mod explain;
 mod faults;
 mod git_inputs;
+mod graph_filter;
 mod hooks;
 mod hostile;
 mod init;

@@ -88,6 +88,12 @@ pub struct Selection {
     /// Only projects changed since BASE, and their dependents
     #[arg(long, value_name = "BASE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub affected: Option<String>,
+    /// Prune the task graph: begin at these projects, tasks or chunks (`web`, `@scope/*#build`, `*#lint`,
+    /// `web#cc[src/*.c]`), leave these out (`!*#test`), go `depth=N` steps down to dependencies (default: all),
+    /// `up=N` steps up to dependents (default: none). Without a name to begin at: at the requested tasks.
+    /// What is left out is taken as it lies on disk
+    #[arg(long, value_name = "ITEM,…")]
+    pub graph_filter: Vec<String>,
 }
 
 /// What of earlier runs is gone by.

@@ -3,6 +3,8 @@
 
 use serde::Serialize;
 
+use crate::select::prune::LeftOut;
+
 /// Version of the record's layout.
 pub const VERSION: u32 = 1;
 
@@ -146,6 +148,9 @@ pub struct RunRecord {
     pub saved_seconds: f64,
     /// The tasks, by name.
     pub tasks: Vec<TaskRecord>,
+    /// The tasks that a graph filter left out; the field is absent where there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
     /// Warnings about the run as a whole.
     pub warnings: Vec<String>,
     /// Work counted.

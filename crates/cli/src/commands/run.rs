@@ -14,6 +14,7 @@ use crate::execute::{concurrency, exit, mux};
 use crate::plan::Plan;
 use crate::record::{self, CacheUse, Counters, RunError, RunRecord, Status, TaskRecord};
 use crate::select;
+use crate::select::prune::LeftOut;
 use crate::session::Session;
 use crate::session::life::Done;
 use crate::session::run::{Beside, Ended, Options};
@@ -38,7 +39,7 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &mut Session<'_>) 
     let requested = requested(args, session)?;
     let force = forced(context, args);
     check_force(force.as_deref(), session)?;
-    let plan = Plan::new(&session.workspace, requested, args.only)?;
+    let plan = planned(args, session, requested)?;
     let options = options(context, args, force)?;
     if let Some(format) = args.dry {
         let format = if args.json { DryFormat::Json } else { format };
@@ -53,6 +54,19 @@ pub(super) fn requested(args: &RunArgs, session: &Session<'_>) -> Result<BTreeSe
     let workspace = &session.workspace;
     let projects = super::selected(workspace, &session.root, &args.selection)?;
     select::tasks(workspace, &args.tasks, &projects).map_err(Usage::new)
+}
+
+/// The plan of a request, pruned as the command line has it; what was left out is told.
+pub(super) fn planned(
+    args: &RunArgs,
+    session: &Session<'_>,
+    requested: BTreeSet<usize>,
+) -> Result<Plan, Usage> {
+    let workspace = &session.workspace;
+    let plan = Plan::new(workspace, requested, args.only)?;
+    let plan = super::pruned(workspace, plan, &args.selection)?;
+    tell_left_out(&plan.left_out, plan.graph.len(), args.verbose);
+    Ok(plan)
 }
 
 /// Runs a plan, tells of it, and keeps its record. Of a run beside which something watches, nothing is told while nothing was to do.
@@ -87,6 +101,7 @@ pub(super) fn perform(
         return Ok((code, ended));
     }
     record.warnings.extend(undeclared(session, &ended.results));
+    record.left_out.clone_from(&plan.left_out);
     record.started = started.rfc3339();
     record.wall_seconds = clock.now().since(started).as_secs_f64();
     keep(session, &mut record, args.summarize);
@@ -112,6 +127,19 @@ pub(super) fn perform(
             Ok((code, ended))
         }
         None => Ok((code, ended)),
+    }
+}
+
+/// Says that a graph filter left something out and, if asked for more, what and why.
+fn tell_left_out(left_out: &[LeftOut], kept: usize, verbose: bool) {
+    if left_out.is_empty() {
+        return;
+    }
+    say(&super::left_out_line(left_out, kept));
+    if verbose {
+        for LeftOut { task, rule } in left_out {
+            say(&format!("  left out {task}: {rule}"));
+        }
     }
 }
 
@@ -279,6 +307,7 @@ fn account(
             peak_memory: record::peak_memory(),
         },
         tasks,
+        left_out: Vec::new(),
     }
 }
 
