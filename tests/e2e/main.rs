@@ -8,6 +8,7 @@ mod sandbox;
 mod answers;
 mod bad_config;
 mod bad_files;
+mod cache_status;
 mod clock;
 mod config_errors;
 mod contracts;

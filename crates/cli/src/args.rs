@@ -162,6 +162,9 @@ pub struct RunArgs {
     /// Whose output to print, for every task: overrides `output-logs` of the configuration
     #[arg(long, value_name = "WHOSE", value_enum)]
     pub output_logs: Option<OutputLogs>,
+    /// Print after the run what the cache did: hits, misses and seconds by project, fingerprints, sizes and places
+    #[arg(long)]
+    pub show_cache: bool,
     /// Say of each task why it ran or why it could be skipped
     #[arg(short, long)]
     pub verbose: bool,
@@ -279,6 +282,9 @@ pub struct CacheArgs {
     /// The cache's folder; without the flag, what `LARDER_CACHE_DIR` says
     #[arg(long, value_name = "DIR", global = true)]
     pub cache_dir: Option<PathBuf>,
+    /// The folder for memo and snapshots, if it is not `.larder`
+    #[arg(long, value_name = "DIR", global = true)]
+    pub incremental_cache_dir: Option<PathBuf>,
     /// Print JSON
     #[arg(long, global = true)]
     pub json: bool,
@@ -303,8 +309,31 @@ pub enum CacheAction {
     },
     /// Read every entry and artifact again; set bad ones aside
     Verify,
-    /// Remove everything
-    Clear,
+    /// Remove everything in the cache, or in parts of the workspace's own state
+    Clear {
+        /// What to clear: the cache, or what a workspace keeps for itself
+        #[arg(value_name = "PART", value_enum, default_value = "cache")]
+        parts: Vec<Part>,
+    },
+}
+
+/// What can be cleared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Entries and artifacts, for all workspaces that share the cache
+    Cache,
+    /// What is known of the tasks: they are judged anew, and outputs count as yours
+    State,
+    /// Fingerprints of files: all are digested again
+    Memo,
+    /// The resolved configuration: it is read again
+    Snapshot,
+    /// What is known of tasks since the last run: each is looked at again
+    Session,
+    /// Accounts of earlier runs
+    Records,
+    /// Files that were moved aside: there is no other copy
+    Rescued,
 }
 
 /// Flags of `larder session`.

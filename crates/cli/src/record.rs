@@ -155,6 +155,9 @@ pub struct RunRecord {
     pub warnings: Vec<String>,
     /// Work counted.
     pub counters: Counters,
+    /// What `--show-cache` shows: printed, not kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub show_cache: Option<serde_json::Value>,
 }
 
 /// Largest memory of this process so far, in bytes; 0 where the system does not tell.

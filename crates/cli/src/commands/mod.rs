@@ -28,6 +28,7 @@ mod keys;
 mod list;
 mod run;
 mod session;
+mod show_cache;
 mod status;
 mod summary;
 mod watch;

@@ -21,7 +21,7 @@ use crate::session::run::{Beside, Ended, Options};
 use crate::show::Show;
 
 use super::summary::summary;
-use super::{Context, Outcome, Usage, print, say};
+use super::{Context, Outcome, Usage, print, say, show_cache};
 
 /// How many run records are kept.
 const KEPT_RECORDS: usize = 100;
@@ -108,6 +108,10 @@ pub(super) fn perform(
     for warning in &record.warnings {
         say(&format!("warning: {warning}"));
     }
+    let shown = args
+        .show_cache
+        .then(|| show_cache::gather(session, &record));
+    record.show_cache = shown.as_ref().map(show_cache::value);
     let answered = if args.json {
         let text = serde_json::to_string_pretty(&record).map_err(Usage::new)?;
         print(&format!("{text}\n"))
@@ -115,6 +119,9 @@ pub(super) fn perform(
         Ok(())
     };
     say(&summary(&record, args.verbose, context.stderr_colour));
+    if let Some(shown) = &shown {
+        say(show_cache::text(shown).trim_end());
+    }
     // What the tasks did is done and kept; that its output was lost must not read as success.
     match show
         .lost()
@@ -308,6 +315,7 @@ fn account(
         },
         tasks,
         left_out: Vec::new(),
+        show_cache: None,
     }
 }
 

@@ -184,6 +184,7 @@ mod tests {
             left_out: Vec::new(),
             warnings: Vec::new(),
             counters: Counters::default(),
+            show_cache: None,
         }
     }
 
