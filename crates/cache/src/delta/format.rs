@@ -2,6 +2,7 @@
 //! Knows nothing of files: bytes in, plain data out, and anything unexpected is refused.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
@@ -190,19 +191,19 @@ fn unit_to_text(unit: &UnitDelta) -> UnitText {
 }
 
 fn unit_of_text(text: UnitText) -> Option<UnitDelta> {
-    let rows = |rows: Vec<RowText>| rows.into_iter().map(row_of_text).collect::<Option<_>>();
+    let rows = |rows: &[RowText]| rows.iter().map(row_of_text).collect::<Option<_>>();
     Some(UnitDelta {
         name: text.name,
         before: text.before.map(|digest| digest.0),
         after: text.after.0,
         unchanged: text.unchanged,
-        added: rows(text.added)?,
+        added: rows(&text.added)?,
         changed: text
             .changed
-            .into_iter()
-            .map(|changed| Some((row_of_text(changed.before)?, row_of_text(changed.after)?)))
+            .iter()
+            .map(|changed| Some((row_of_text(&changed.before)?, row_of_text(&changed.after)?)))
             .collect::<Option<_>>()?,
-        removed: rows(text.removed)?,
+        removed: rows(&text.removed)?,
         extra: text.extra,
     })
 }
@@ -221,7 +222,7 @@ fn row_to_text(row: &Row) -> RowText {
     }
 }
 
-fn row_of_text(text: RowText) -> Option<Row> {
+fn row_of_text(text: &RowText) -> Option<Row> {
     let octal = |byte: &u8| (b'0'..=b'7').contains(byte);
     if text.mode.len() != 3 || !text.mode.as_bytes().iter().all(octal) {
         return None;
@@ -246,7 +247,8 @@ pub fn escape(path: &[u8]) -> String {
     for chunk in path.utf8_chunks() {
         text.push_str(&chunk.valid().replace('%', "%25"));
         for byte in chunk.invalid() {
-            text.push_str(&format!("%{byte:02X}"));
+            // Writing to a string cannot fail.
+            let _ = write!(text, "%{byte:02X}");
         }
     }
     text

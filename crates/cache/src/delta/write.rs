@@ -42,10 +42,10 @@ pub fn write_delta<'a>(
     delta.units.sort_by(|one, two| one.name.cmp(&two.name));
     delta.left_out.sort_by(|one, two| one.name.cmp(&two.name));
     let root = root.into();
-    let mut packed = pack_contents(&mut delta, root, options, dir)?;
+    let mut packed = pack_contents(&mut delta, root, *options, dir)?;
     if drop_unchanged(&mut delta) {
         // Rows told of other modes than the disk has: those files do not belong into the archive.
-        packed = pack_contents(&mut delta, root, options, dir)?;
+        packed = pack_contents(&mut delta, root, *options, dir)?;
     }
     let contents = dir.join(CONTENTS);
     delta.archive = packed.artifact.as_ref().map(|made| (made.id, made.bytes));
@@ -65,11 +65,11 @@ pub fn write_delta<'a>(
 fn pack_contents(
     delta: &mut Delta,
     root: Root<'_>,
-    options: &PackOptions,
+    options: PackOptions,
     dir: &Path,
 ) -> Result<Packed> {
     let paths: Vec<Vec<u8>> = delta.contents().into_iter().map(|row| row.path).collect();
-    let packed = pack(root, &paths, options, dir)?;
+    let packed = pack(root, &paths, &options, dir)?;
     let rows = packed.manifest.iter().map(|row| (&*row.path, row));
     let now: BTreeMap<&[u8], &Row> = rows.collect();
     for unit in &mut delta.units {

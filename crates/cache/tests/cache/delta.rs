@@ -80,21 +80,21 @@ fn pair(old: &[(&str, &str)], new: &[(&str, &str)]) -> (Sandbox, Sandbox) {
 }
 
 /// A tree made of another one by keeping, changing and dropping, and by adding others, also in place of what was there.
-fn next_of(old: &Model, first: &Model, more: Model, how: &[u8]) -> Model {
+fn next_of(old: &Model, first: &Model, others: Model, how: &[u8]) -> Model {
     let mut next = first.clone();
     let mut how = how.iter().cycle();
     let kept = old.iter().filter_map(|(path, node)| {
         let node = match (how.next().unwrap_or(&0) % 4, node) {
             (0, _) => return None,
             (1, Node::File(content, mode)) => Node::File(content.clone(), mode ^ 0o111),
-            (1, Node::EmptyDir(mode)) => Node::EmptyDir(mode ^ 0o022),
+            (1, Node::EmptyDir(bits)) => Node::EmptyDir(bits ^ 0o022),
             (2, Node::File(content, mode)) => Node::File([content, &b"+"[..]].concat(), *mode),
             (_, node) => node.clone(),
         };
         Some((path.clone(), node))
     });
     add(&mut next, kept.collect::<Vec<_>>());
-    add(&mut next, more);
+    add(&mut next, others);
     next
 }
 

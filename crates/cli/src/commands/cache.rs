@@ -19,6 +19,9 @@ use super::{Context, Outcome, Usage, print, status};
 const NAMED: usize = 10;
 
 pub(super) fn cache(context: &Context<'_>, args: &CacheArgs) -> Outcome {
+    if let CacheAction::ApplyDelta { dir } = &args.action {
+        return super::delta::apply(context, args, dir);
+    }
     context.with_session(args.cache_dir.clone(), |session| {
         let dir = session.cache_dir().map_err(Usage::new)?;
         let store = DiskStore::open(dir).map_err(|error| Usage::new(format!("the cache in {} cannot be used: {error}", dir.display())))?;
@@ -47,6 +50,8 @@ pub(super) fn cache(context: &Context<'_>, args: &CacheArgs) -> Outcome {
                 let sound = bad.is_empty() && verified.dangling.is_empty();
                 (value, verified_text(&verified, &bad), u8::from(!sound))
             }
+            // It is about the outputs in the workspace: see above.
+            CacheAction::ApplyDelta { .. } => return Ok(exit::USAGE),
             CacheAction::Clear => {
                 let cleared = store.clear().map_err(failed)?;
                 (json!({ "entries": cleared.entries, "artifacts": cleared.artifacts, "freed": cleared.freed }), format!("removed {}, {}\n", count(cleared.entries, "entry", "entries"), size(cleared.freed)), exit::SUCCESS)

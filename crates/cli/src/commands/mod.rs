@@ -19,6 +19,7 @@ use crate::select;
 use crate::session::{OpenError, Session, Surroundings};
 
 mod cache;
+mod delta;
 mod explain;
 mod list;
 mod run;

@@ -34,6 +34,7 @@ pub(super) fn run(context: &Context<'_>, args: &RunArgs) -> Outcome {
 fn in_session(context: &Context<'_>, args: &RunArgs, session: &Session<'_>) -> Outcome {
     let clock = SystemClock::new();
     let started = clock.now();
+    let folder = super::delta::folder(context, args.write_delta.as_deref())?;
     let workspace = &session.workspace;
     let projects = super::selected(workspace, &session.root, &args.selection)?;
     let requested = select::tasks(workspace, &args.tasks, &projects).map_err(Usage::new)?;
@@ -61,6 +62,7 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &Session<'_>) -> O
         session.bound_cache();
     }
     let code = run.exit_code(&results);
+    let delta = folder.map(|folder| super::delta::write(&run, &results, &folder));
     let mut record = account(session, args, &results, code, writes);
     record.warnings.extend(undeclared(session, &results));
     record.started = started.rfc3339();
@@ -76,11 +78,15 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &Session<'_>) -> O
         Ok(())
     };
     say(&summary(&record, args.verbose, context.stderr_colour));
+    let delta = delta.transpose().map(|told| {
+        told.iter().for_each(|line| say(line));
+    });
     // What the tasks did is done and kept; that its output was lost must not read as success.
     match show
         .lost()
         .map(|error| super::unwritten(&error))
         .or(answered.err())
+        .or(delta.err())
     {
         Some(usage) if code == exit::SUCCESS => Err(usage),
         Some(usage) => {
