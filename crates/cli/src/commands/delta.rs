@@ -2,6 +2,7 @@
 //! Does not know the written form of a delta, but for what it adds to each unit, nor how outputs are compared or written.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use larder_cache::delta::format::{escape, unescape};
@@ -16,6 +17,7 @@ use crate::state::Success;
 use super::cache::{count, size};
 use super::{Context, Usage};
 
+mod answer;
 mod apply;
 
 pub(super) use apply::apply;
@@ -95,10 +97,12 @@ pub(super) fn write(
             0 => String::new(),
             more => format!(" and {}", count(more, "more task", "more tasks")),
         };
-        told.push_str(&format!(
+        // Writing to a string cannot fail.
+        let _ = write!(
+            told,
             "\ndelta: without {} ({}){more}",
             first.name, first.why
-        ));
+        );
     }
     Ok(told)
 }

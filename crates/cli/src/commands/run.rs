@@ -78,15 +78,20 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &Session<'_>) -> O
         Ok(())
     };
     say(&summary(&record, args.verbose, context.stderr_colour));
-    let delta = delta.transpose().map(|told| {
-        told.iter().for_each(|line| say(line));
-    });
+    let delta = match delta {
+        Some(Ok(told)) => {
+            say(&told);
+            None
+        }
+        Some(Err(usage)) => Some(usage),
+        None => None,
+    };
     // What the tasks did is done and kept; that its output was lost must not read as success.
     match show
         .lost()
         .map(|error| super::unwritten(&error))
         .or(answered.err())
-        .or(delta.err())
+        .or(delta)
     {
         Some(usage) if code == exit::SUCCESS => Err(usage),
         Some(usage) => {

@@ -2,15 +2,12 @@
 //! Does not know how a delta is proved or how files are written.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::fs::{File, TryLockError};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use larder_cache::{ApplyOptions, Delta, Error, Restored, Row, Target, UnitDelta};
-use serde_json::json;
+use larder_cache::{ApplyOptions, Delta, Error, Refusal, Restored, Row, Target, UnitDelta, Why};
 
 use crate::args::CacheArgs;
-use crate::execute::exit;
 use crate::execute::leftovers::Mark;
 use crate::execute::mux::Order;
 use crate::plan::Plan;
@@ -18,18 +15,15 @@ use crate::record::{Status, TaskRecord};
 use crate::session::life::Done;
 use crate::session::outputs::Outputs;
 use crate::session::run::Options;
-use crate::session::tree::{Fault, lossy};
+use crate::session::tree::Fault;
 use crate::session::{Run, Session, lock};
 use crate::show::Show;
 use crate::state::intent::{self, Intent};
 use crate::state::{State, TaskState, Update};
 
-use super::super::cache::size;
-use super::super::{Context, Outcome, Usage, print, say};
+use super::super::{Context, Outcome, Usage};
+use super::answer::{self, Told, tell};
 use super::{bound_elsewhere, success, unfit};
-
-/// The version of what `--json` prints.
-const VERSION: u32 = 1;
 
 /// A unit of the delta that is a task here and may be applied.
 struct Part<'a> {
@@ -42,14 +36,6 @@ struct Part<'a> {
     found: Option<(Intent, Option<TaskState>)>,
     /// Whether there is anything to write or to remember.
     works: bool,
-}
-
-/// What came of a unit.
-struct Told {
-    name: String,
-    status: &'static str,
-    why: Option<&'static str>,
-    counts: [usize; 3],
 }
 
 /// Why nothing was applied, or not all: in words.
@@ -72,31 +58,26 @@ pub(in super::super) fn apply(context: &Context<'_>, args: &CacheArgs, asked: &P
     context.with_session(args.cache_dir.clone(), |session| {
         let read = larder_cache::read_delta(&dir).map_err(|error| Refused(unusable(asked, &error)));
         match read.and_then(|delta| Ok((in_session(session, &dir, asked, &delta)?, delta))) {
-            Ok(((restored, told), delta)) => answer(session, args.json, &delta, &restored, &told),
-            Err(Refused(message)) => {
-                for warning in session.warnings() {
-                    say(&format!("warning: {warning}"));
-                }
-                if args.json {
-                    let error = json!({ "version": VERSION, "exit_code": 1, "error": { "kind": "delta", "message": message } });
-                    print(&format!("{error:#}\n"))?;
-                }
-                say(&format!("larder: {message}"));
-                Ok(1)
+            Ok(((restored, told), delta)) => {
+                answer::done(session, args.json, &delta, &restored, &told)
             }
+            Err(Refused(message)) => answer::refused(session, args.json, &message),
         }
     })
 }
 
 fn unusable(asked: &Path, error: &Error) -> String {
     let hint = match error {
-        Error::Refused(_) | Error::Io { .. } => {
-            "\n  nothing was written: copy the delta again, or write a new one"
-        }
-        _ => "\n  apply it again when the cause is gone, or run the tasks",
+        Error::Partial { .. } => "apply it again when the cause is gone, or run the tasks",
+        Error::Refused(Refusal {
+            why: Why::Undeclared | Why::ThroughLink,
+            ..
+        }) => "nothing was written",
+        Error::Refused(_) => "nothing was written: copy the delta again, or write a new one",
+        _ => "nothing was written: it may be incomplete, or out of reach",
     };
     format!(
-        "the delta in {} cannot be applied: {error}{hint}",
+        "the delta in {} cannot be applied: {error}\n  {hint}",
         asked.display()
     )
 }
@@ -174,15 +155,6 @@ fn in_session(
     run.remember(&results);
     told.sort_by(|one, two| one.name.cmp(&two.name));
     Ok((restored, told))
-}
-
-fn tell(unit: &UnitDelta, status: &'static str, why: Option<&'static str>) -> Told {
-    Told {
-        name: unit.name.clone(),
-        status,
-        why,
-        counts: [unit.added.len(), unit.changed.len(), unit.removed.len()],
-    }
 }
 
 /// The task that a unit is of, or why the unit is left alone.
@@ -365,26 +337,21 @@ fn write(
     delta: &Delta,
     parts: &[Part<'_>],
 ) -> larder_cache::Result<Restored> {
-    type Reach<'p> = (
-        Box<dyn Fn(&[u8]) -> bool + Sync + 'p>,
-        BTreeMap<Vec<u8>, [u8; 32]>,
-    );
-    let reach: Vec<Reach<'_>> = parts
-        .iter()
-        .map(|part| {
-            let covers = |path: &[u8]| part.outputs.covers(path);
-            let owned = part
-                .owned
-                .values()
-                .map(|row| (row.path.clone(), row.digest));
-            let covers: Box<dyn Fn(&[u8]) -> bool + Sync> = Box::new(covers);
-            (covers, owned.collect())
-        })
+    let outputs = parts.iter().map(|part| part.outputs);
+    let covers: Vec<_> = outputs
+        .map(|outputs| move |path: &[u8]| outputs.covers(path))
         .collect();
-    let units = parts
+    let digests = |part: &Part<'_>| {
+        let rows = part.owned.values();
+        rows.map(|row| (row.path.clone(), row.digest)).collect()
+    };
+    let owned: Vec<BTreeMap<Vec<u8>, [u8; 32]>> = parts.iter().map(digests).collect();
+    let targets = covers
         .iter()
-        .zip(&reach)
-        .map(|(part, (allowed, owned))| (part.unit.name.as_str(), Target { allowed, owned }));
+        .zip(&owned)
+        .map(|(allowed, owned)| Target { allowed, owned });
+    let names = parts.iter().map(|part| part.unit.name.as_str());
+    let units = names.zip(targets);
     let options = ApplyOptions::new(units.collect(), &session.paths.rescued);
     larder_cache::apply_delta(session.outputs_root(), dir, delta, &options)
 }
@@ -420,82 +387,4 @@ fn remembered(session: &Session<'_>, part: &Part<'_>, rows: Vec<Row>, right: boo
     done.update = Some(update);
     done.intent = true;
     done
-}
-
-fn answer(
-    session: &Session<'_>,
-    as_json: bool,
-    delta: &Delta,
-    restored: &Restored,
-    told: &[Told],
-) -> Outcome {
-    let code = if told
-        .iter()
-        .any(|unit| matches!(unit.status, "refused" | "differs"))
-    {
-        1
-    } else {
-        exit::SUCCESS
-    };
-    let place = |to: &PathBuf| {
-        let to = to.strip_prefix(&session.root).unwrap_or(to);
-        to.display().to_string()
-    };
-    for warning in session.warnings() {
-        say(&format!("warning: {warning}"));
-    }
-    for (path, to) in &restored.rescued {
-        say(&format!(
-            "warning: {} was not as the delta knows it: the file was rescued to {}",
-            lossy(path),
-            place(to)
-        ));
-    }
-    if as_json {
-        let units: Vec<_> = told
-            .iter()
-            .map(|unit| json!({ "name": unit.name, "status": unit.status, "why": unit.why, "added": unit.counts[0], "changed": unit.counts[1], "removed": unit.counts[2] }))
-            .collect();
-        let rescued: Vec<_> = restored
-            .rescued
-            .iter()
-            .map(|(path, to)| json!({ "path": lossy(path), "to": place(to) }))
-            .collect();
-        let left_out: Vec<_> = delta
-            .left_out
-            .iter()
-            .map(|left| json!({ "name": left.name, "why": left.why }))
-            .collect();
-        let value = json!({ "version": VERSION, "exit_code": code, "error": null, "units": units, "left_out": left_out, "written": restored.written.len(), "deleted": restored.deleted.len(), "bytes": restored.bytes, "rescued": rescued });
-        print(&format!("{value:#}\n"))?;
-    } else {
-        print(&text(delta, restored, told))?;
-    }
-    Ok(code)
-}
-
-fn text(delta: &Delta, restored: &Restored, told: &[Told]) -> String {
-    let (added, changed, removed) = delta.counts();
-    let mut text = format!(
-        "the delta has {added} added, {changed} changed and {removed} removed outputs: {} written, {}, and {} deleted\n",
-        restored.written.len(),
-        size(restored.bytes),
-        restored.deleted.len()
-    );
-    // Writing to a string cannot fail.
-    for unit in told {
-        let _ = match (unit.status, unit.why) {
-            ("refused", Some(why)) => writeln!(text, "  {} was left alone: {why}", unit.name),
-            ("differs", Some(why)) => writeln!(
-                text,
-                "  {} is not what was built: {why}\n    `larder run {}` makes it right",
-                unit.name, unit.name
-            ),
-            _ => Ok(()),
-        };
-    }
-    for left in &delta.left_out {
-        let _ = writeln!(text, "  {} is not part of it: {}", left.name, left.why);
-    }
-    text
 }
