@@ -13,6 +13,7 @@ mod clock;
 mod config_errors;
 mod contracts;
 mod damage;
+mod delta;
 mod depfile;
 mod diagnostics;
 mod early_cutoff;

@@ -147,6 +147,10 @@ pub struct RunArgs {
     /// Keep this run's record and print its path
     #[arg(long)]
     pub summarize: bool,
+    /// Write what this run changed in the outputs into DIR, a new or empty folder: `larder cache apply-delta DIR`
+    /// turns the outputs of the run before into those of this one
+    #[arg(long, value_name = "DIR", conflicts_with = "dry")]
+    pub write_delta: Option<PathBuf>,
     /// Print the run record as JSON on standard output; all else goes to standard error
     #[arg(long)]
     pub json: bool,
@@ -317,6 +321,12 @@ pub enum CacheAction {
         /// What to clear: the cache, or what a workspace keeps for itself
         #[arg(value_name = "PART", value_enum, default_value = "cache")]
         parts: Vec<Part>,
+    },
+    /// Turn the outputs that lie in this workspace into those of the run that wrote the delta in DIR
+    ApplyDelta {
+        /// A folder that `larder run --write-delta` wrote
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
     },
 }
 

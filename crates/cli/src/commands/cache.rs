@@ -22,6 +22,9 @@ const NAMED: usize = 10;
 type Answer = Result<(Value, String, u8), Usage>;
 
 pub(super) fn cache(context: &Context<'_>, args: &CacheArgs) -> Outcome {
+    if let CacheAction::ApplyDelta { dir } = &args.action {
+        return super::delta::apply(context, args, dir);
+    }
     let reuse = Reuse {
         incremental_cache_dir: args.incremental_cache_dir.clone(),
         ..Reuse::default()
@@ -34,6 +37,8 @@ pub(super) fn cache(context: &Context<'_>, args: &CacheArgs) -> Outcome {
             }
             CacheAction::Verify => verify(session),
             CacheAction::Clear { parts } => clear(session, parts),
+            // It is about the outputs in the workspace: see above.
+            CacheAction::ApplyDelta { .. } => return Ok(exit::USAGE),
         }?;
         print(&if args.json {
             format!("{value:#}\n")

@@ -23,6 +23,7 @@ use crate::select::prune::LeftOut;
 use crate::session::{OpenError, Session, Surroundings};
 
 mod cache;
+mod delta;
 mod explain;
 mod keys;
 mod list;

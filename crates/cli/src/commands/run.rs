@@ -41,6 +41,7 @@ pub(super) fn run(context: &Context<'_>, args: &RunArgs) -> Outcome {
 }
 
 fn in_session(context: &Context<'_>, args: &RunArgs, session: &mut Session<'_>) -> Outcome {
+    let folder = super::delta::folder(context, args.write_delta.as_deref())?;
     let requested = requested(args, session)?;
     let force = forced(context, args);
     check_force(force.as_deref(), session)?;
@@ -50,8 +51,20 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &mut Session<'_>) 
         let format = if args.json { DryFormat::Json } else { format };
         return super::explain::dry(session, &plan, &options, format);
     }
-    let (code, _) = perform(context, args, session, &plan, &options, None)?;
-    Ok(code)
+    let (code, ended) = perform(context, args, session, &plan, &options, None)?;
+    let delta = folder.map(|folder| super::delta::write(session, &ended.results, &folder));
+    match delta.transpose() {
+        Ok(told) => {
+            told.iter().for_each(|told| say(told));
+            Ok(code)
+        }
+        // What the tasks did stands; how they ended says more.
+        Err(usage) if code != exit::SUCCESS => {
+            say(&format!("larder: {}", usage.message));
+            Ok(code)
+        }
+        Err(usage) => Err(usage),
+    }
 }
 
 /// The tasks that a command line names.

@@ -36,6 +36,7 @@ fn is_plain(context: &Context<'_>, args: &RunArgs) -> bool {
     let by_git = |filter: &String| filter.contains('[');
     !args.verbose
         && !args.show_cache
+        && args.write_delta.is_none()
         && args.selection.graph_filter.is_empty()
         && !args.json
         && !args.summarize
