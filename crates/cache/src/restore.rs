@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
@@ -17,7 +17,7 @@ use crate::root::Root;
 use crate::scan::{Compared, Held, compare, held};
 use crate::tree::{Dir, Stat, StatKind, Tree, Walk, stat_file};
 use crate::unpack::{Body, Room, unpack};
-use crate::{EMPTY_DIR, Entry, Error, Kind, Result, Row, Store, Why};
+use crate::{ArtifactId, EMPTY_DIR, Entry, Error, Kind, Result, Row, Store, Why};
 
 /// What a restore may touch, and how much it may hold.
 pub struct RestoreOptions<'a> {
@@ -107,12 +107,19 @@ pub fn restore<'a>(
         .map(|step| !matches!(step, Step::Keep | Step::Mode))
         .collect();
     let unpacked = if wanted.contains(&true) {
-        let Some(id) = entry.artifact else {
-            return Err(Error::refused(b"", Why::NoArtifact));
-        };
-        let Some(mut reader) = store.open(&id)? else {
-            return Err(Error::NoArtifact(id));
-        };
+        let (id, mut reader): (ArtifactId, Box<dyn Read + Send + '_>) =
+            match (&entry.inline, entry.artifact) {
+                // What stands in the entry was proved with it.
+                (Some(bytes), _) => (
+                    ArtifactId(*blake3::hash(bytes).as_bytes()),
+                    Box::new(&bytes[..]),
+                ),
+                (None, None) => return Err(Error::refused(b"", Why::NoArtifact)),
+                (None, Some(id)) => match store.open(&id)? {
+                    Some(reader) => (id, reader),
+                    None => return Err(Error::NoArtifact(id)),
+                },
+            };
         let room = Room {
             memory: options.memory,
             stage: options.stage,

@@ -23,6 +23,7 @@ use crate::state::State;
 
 mod around;
 pub mod changes;
+pub mod chunks;
 mod depfile;
 pub mod describe;
 pub mod discovered;
@@ -426,7 +427,7 @@ impl<'a> Session<'a> {
         env: &[(OsString, OsString)],
     ) -> Result<Vec<u8>, String> {
         let spec = crate::execute::Spec {
-            command: crate::execute::Command::Shell(command.to_owned()),
+            command: crate::execute::Command::Shell(command.into()),
             cwd: folder.to_owned(),
             env: env.to_vec(),
             timeout: None,

@@ -10,6 +10,7 @@ use crate::config::{Dep, DepKind};
 use crate::plan;
 use crate::record::Status;
 
+use super::super::chunks;
 use super::super::describe::{self, DepResult};
 use super::super::outputs::Outputs;
 use super::super::tree::Fault;
@@ -99,6 +100,9 @@ impl Run<'_> {
             return Ok(known.clone());
         }
         let mut rows = Vec::new();
+        if self.session.workspace.tasks[task].foreach.is_some() {
+            chunks::as_on_disk(self, task)?;
+        }
         if let Some(outputs) = self.outputs(task)? {
             let view = outputs.list(&self.session.tree)?;
             rows = self.session.tree.rows(&view, &|_, _| true)?;
@@ -145,6 +149,9 @@ impl Run<'_> {
     pub fn outputs(&self, task: usize) -> Result<Option<&Outputs>, Fault> {
         let workspace = &self.session.workspace;
         let spec = &workspace.tasks[task];
+        if let Some(lived) = self.chunks.lived(task) {
+            return Ok(Some(&lived.outputs));
+        }
         let Some(declared) = spec.outputs.as_deref() else {
             return Ok(None);
         };

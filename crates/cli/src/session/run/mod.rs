@@ -29,7 +29,7 @@ use super::inputs::{self, Inputs, Rule};
 use super::life::Done;
 use super::outputs::Outputs;
 use super::tree::Fault;
-use super::{Session, discovered, lock};
+use super::{Session, chunks, discovered, lock};
 
 /// How long a process group may tidy up between SIGTERM and SIGKILL.
 pub const GRACE: Duration = Duration::from_secs(5);
@@ -88,6 +88,8 @@ pub struct Run<'a> {
     on_disk: Mutex<HashMap<usize, DepResult>>,
     owners: Mutex<HashMap<Vec<u8>, String>>,
     names: OnceLock<Vec<String>>,
+    /// What the chunks of tasks share.
+    pub(super) chunks: chunks::Shared,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -133,6 +135,7 @@ impl<'a> Run<'a> {
             on_disk: Mutex::default(),
             owners: Mutex::new(owners),
             names: OnceLock::new(),
+            chunks: chunks::Shared::new(count, options.concurrency),
         })
     }
 
@@ -169,6 +172,11 @@ impl<'a> Run<'a> {
     /// Tells the user something while tasks run.
     pub fn tell(&self, line: &str) {
         self.show.tell(line);
+    }
+
+    /// What to do after a failure.
+    pub fn policy(&self) -> FailurePolicy {
+        self.options.policy
     }
 
     /// Whether reads are bypassed for a task.
@@ -216,8 +224,10 @@ impl<'a> Run<'a> {
     /// When one cannot be read, or another task makes it.
     pub fn inputs(&self, task: usize) -> Result<Inputs, Fault> {
         let workspace = &self.session.workspace;
-        let rule = self.rules[task]
-            .get_or_init(|| inputs::rule(workspace, task).map_err(|fault| fault.to_string()));
+        let rule = self.rules[task].get_or_init(|| {
+            let declared = |other: usize| chunks::declared(self, other);
+            inputs::rule(workspace, task, &declared).map_err(|fault| fault.to_string())
+        });
         let rule = rule.as_ref().map_err(|message| Fault::words(message))?;
         let dir = &workspace.projects[workspace.tasks[task].project].dir;
         let inputs = rule.collect(&self.session.tree, &|path| {
@@ -354,7 +364,7 @@ impl<'a> Run<'a> {
         let extra = last && self.plan.requested.contains(&task);
         Spec {
             command: match command {
-                Command::Shell(line) => execute::Command::Shell(line.clone()),
+                Command::Shell(line) => execute::Command::Shell(line.into()),
                 Command::Argv(words) => {
                     execute::Command::Argv(words.iter().map(OsString::from).collect())
                 }
