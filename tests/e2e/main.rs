@@ -20,6 +20,7 @@ mod faults;
 mod foreach;
 mod foreach_chains;
 mod foreach_faults;
+mod foreach_property;
 mod git_inputs;
 mod hooks;
 mod hostile;
