@@ -187,6 +187,36 @@ fn two_chunks_that_make_one_path_are_refused_by_name() {
 }
 
 #[test]
+fn one_path_of_two_chunks_is_refused_from_the_cache_too() {
+    let sandbox = Sandbox::new(&[
+        (
+            "larder.toml",
+            "[tasks.cc]\nforeach = \"src/**/*.c\"\ncommand = \"mkdir -p out; cat {in} > out/{stem}.1\"\noutputs = [\"out/{stem}.*\"]\n",
+        ),
+        ("src/a.c", "one\n"),
+    ]);
+    // Each alone is a result like any other.
+    sandbox.larder("cc");
+    sandbox.remove("src/a.c");
+    sandbox.write("src/deep/a.c", "two\n");
+    sandbox.larder("cc");
+    sandbox.write("src/a.c", "one\n");
+    for _ in 0..2 {
+        let outcome = sandbox.larder("cc --continue=always");
+        assert_eq!(outcome.code, 1, "{}", outcome.all());
+        assert!(
+            outcome.stderr.contains("two of its chunks make out/a.1"),
+            "{}",
+            outcome.all()
+        );
+    }
+    sandbox.remove("src/a.c");
+    assert_eq!(sandbox.larder("cc").code, 0);
+    assert_eq!(sandbox.read("out/a.1"), "two\n");
+    assert_eq!(sandbox.statuses("cc", 0)[".#cc"], "up-to-date");
+}
+
+#[test]
 fn any_name_is_one_word() {
     let names: [&[u8]; 8] = [
         b"with blank.c",
@@ -248,6 +278,15 @@ fn another_clone_restores_every_chunk_and_each_costs_one_file() {
     );
     assert_eq!(two.ran(), [""; 0]);
     assert_eq!(two.read("out/src/deep/c.c.o"), "c\n");
+    // They count for their task.
+    let status = one.larder("cache status --json");
+    assert!(status.stdout.contains("\".#cc\""), "{}", status.all());
+    let listed = one.larder("ls");
+    assert!(
+        listed.stdout.contains("cc  (foreach src/**/*.c)"),
+        "{}",
+        listed.all()
+    );
     let verified = one.larder("cache verify");
     assert_eq!(verified.code, 0, "{}", verified.all());
     // A large output is an artifact of its own.

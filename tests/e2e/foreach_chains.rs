@@ -252,6 +252,27 @@ fn a_chunk_without_its_depfile_is_not_kept_and_the_others_are() {
 }
 
 #[test]
+fn what_another_chunk_of_the_task_makes_is_no_sound_input() {
+    let sandbox = Sandbox::new(&[
+        (
+            "larder.toml",
+            "[tasks.cc]\nforeach = \"src/*.c\"\ncommand = \"cat {in} > {out}; echo {out}: {in} out/a.o > {out}.d\"\noutputs = [\"out/{stem}.o\"]\ndepfile = \"{out}.d\"\n",
+        ),
+        ("src/a.c", "a\n"),
+    ]);
+    sandbox.larder("cc");
+    sandbox.write("src/b.c", "b\n");
+    let outcome = sandbox.larder("cc");
+    assert!(
+        outcome.stderr.contains(
+            ".#cc[src/b.c]: not stored: it reads out/a.o, which another chunk of the same task makes"
+        ),
+        "{}",
+        outcome.all()
+    );
+}
+
+#[test]
 fn the_default_inputs_of_others_leave_out_what_chunks_make_and_no_more() {
     let sandbox = Sandbox::new(&[
         (

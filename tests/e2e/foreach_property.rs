@@ -86,10 +86,7 @@ impl Model {
         let mut whole = String::new();
         let mut objects = BTreeMap::new();
         // A chunk whose source nobody made depends on all that `gen` made.
-        let all_gen: String = made
-            .iter()
-            .map(|(path, text)| format!("{path}={text}"))
-            .collect();
+        let all_gen: String = joined(&made);
         for (path, text) in &mid {
             let stem = path.rsplit('/').next().unwrap().strip_suffix(".c").unwrap();
             let header = &files[&format!("inc/{}.h", &stem[..1])];
@@ -106,10 +103,7 @@ impl Model {
             objects.insert(format!("out/{stem}.o"), format!("{text}{header}"));
         }
         whole.extend(objects.values().cloned());
-        let listed: String = objects
-            .iter()
-            .map(|(path, text)| format!("{path}={text}"))
-            .collect();
+        let listed: String = joined(&objects);
         made.extend(objects);
         if self.make("all", &format!("{listed}|{all_gen}"), cache) {
             ran.push("all".to_owned());
@@ -122,12 +116,20 @@ impl Model {
     }
 }
 
+fn joined(files: &BTreeMap<String, String>) -> String {
+    let lines: Vec<String> = files
+        .iter()
+        .map(|(path, text)| format!("{path}={text}"))
+        .collect();
+    lines.concat()
+}
+
 fn on_disk(sandbox: &Sandbox) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for folder in ["mid", "out"] {
         for path in crate::sandbox::files(&sandbox.path(folder)) {
             let name = path.strip_prefix(sandbox.root()).unwrap().to_str().unwrap();
-            if !name.ends_with(".d") {
+            if !name.contains(".o.d") {
                 found.insert(name.to_owned(), std::fs::read_to_string(&path).unwrap());
             }
         }

@@ -264,7 +264,7 @@ fn chunk_globs(dir: &[u8], foreach: &Foreach, chunk: &Chunk) -> Result<Outputs, 
 }
 
 /// A path of the workspace as seen from a folder of it; `None` where no way leads from the one to the other.
-fn relative(session: &Session<'_>, dir: &[u8], path: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn relative(session: &Session<'_>, dir: &[u8], path: &[u8]) -> Option<Vec<u8>> {
     let parts = |path: &[u8]| -> Vec<Vec<u8>> {
         path.split(|byte| *byte == b'/')
             .filter(|part| !part.is_empty())

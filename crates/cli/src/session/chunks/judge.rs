@@ -321,6 +321,7 @@ fn finish(
         let list = list.map(|rows| rows.iter().map(|row| row.path.clone()).collect());
         let result = Finished {
             id: &name(&life.id, &chunk.within),
+            chunk: Some(lossy(&chunk.within)),
             task: life.task,
             rows: &judged.new.rows,
             log: &judged.new.log,
@@ -386,13 +387,14 @@ fn discovered(
 ) -> Result<Result<Vec<InputRow>, String>, Fault> {
     let source = &expansion.chunks[stale.index].source.path;
     let inputs = &keys.common.inputs.rows;
+    let exact = expansion.exact();
     let stats: Stats = stale
         .list
         .iter()
         .flatten()
         .map(|path| (path.clone(), before.discovered.get(path).copied().flatten()))
         .collect();
-    life.discovered(
+    let found = life.discovered(
         depfile,
         &Known {
             depfile: before.depfiles.get(depfile).and_then(Option::as_ref),
@@ -410,5 +412,18 @@ fn discovered(
                     .binary_search_by(|row| row.path.as_slice().cmp(named))
                     .is_ok()
         },
-    )
+    )?;
+    // Chunks of one task have no order: which content was read is chance.
+    let of_another = |row: &&InputRow| exact.covers(&row.path);
+    match found
+        .as_ref()
+        .ok()
+        .and_then(|rows| rows.iter().find(of_another))
+    {
+        Some(row) => Ok(Err(format!(
+            "it reads {}, which another chunk of the same task makes; let a task of its own make that",
+            lossy(&row.path)
+        ))),
+        None => Ok(found),
+    }
 }

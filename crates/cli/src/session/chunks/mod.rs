@@ -15,6 +15,7 @@
 //!
 //! A chunk fails, or is not kept, alone; a doubt about what all of them read (listed inputs, dependencies) holds for all.
 
+mod edges;
 mod exact;
 mod expand;
 pub(super) mod forecast;
@@ -45,6 +46,7 @@ use super::outputs::Outputs;
 use super::tree::Fault;
 use super::{Run, lock};
 
+pub use edges::Users;
 pub use exact::Exact;
 pub use lived::{Lived, as_on_disk};
 pub use slots::Slots;

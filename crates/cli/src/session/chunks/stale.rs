@@ -16,6 +16,9 @@ use super::expand::Expansion;
 use super::format::{Kept, Table};
 use super::keys::{self, Files, Keys};
 
+/// From so many keys on they are made on several threads.
+const MANY: usize = 8192;
+
 /// What was found.
 pub(super) struct Look {
     /// Chunks to be redone.
@@ -78,14 +81,18 @@ pub(super) fn look(
         })
         .collect();
     let files = keys::files(run, lists.iter().flatten())?;
-    let made: Vec<[u8; 32]> = (0..expansion.chunks.len())
-        .into_par_iter()
-        .map(|index| {
-            let list = lists[index].as_ref();
-            let rows: Option<Vec<InputRow>> = list.and_then(|list| keys::rows_of(list, &files));
-            keys.key(index, &expansion.chunks[index], rows.as_deref())
-        })
-        .collect();
+    let key = |index: usize| {
+        let named = lists[index].as_ref();
+        let rows: Option<Vec<InputRow>> = named.and_then(|named| keys::rows_of(named, &files));
+        keys.key(index, &expansion.chunks[index], rows.as_deref())
+    };
+    // A run has its own workers; waking more for what takes a few milliseconds costs more.
+    let all = 0..expansion.chunks.len();
+    let made: Vec<[u8; 32]> = if with_depfile || all.len() > MANY {
+        all.into_par_iter().map(key).collect()
+    } else {
+        all.map(key).collect()
+    };
     let wrong: BTreeSet<Vec<u8>> = run
         .session
         .tree

@@ -17,7 +17,7 @@ use super::super::describe;
 use super::super::life::{Done, Life, hex};
 use super::super::tree::lossy;
 use super::super::words;
-use super::expand::{Chunk, Expansion, name};
+use super::expand::{Chunk, Expansion, both, name};
 use super::format::{self, Table};
 use super::judge::Judged;
 use super::keys::{self, Keys};
@@ -195,6 +195,32 @@ impl After {
     }
 }
 
+impl After {
+    /// Two chunks that wrote one path fail both: wildcards let them, each perhaps in a run of its own.
+    fn refuse_shared(&mut self, task: &str, expansion: &Expansion) {
+        let mut makers: BTreeMap<&[u8], usize> = BTreeMap::new();
+        let mut shared: BTreeMap<usize, String> = BTreeMap::new();
+        let within = |index: usize| expansion.chunks[index].within.as_slice();
+        for (index, new) in &self.kept {
+            for row in &new.rows {
+                if let Some(other) = makers.insert(&row.path, *index) {
+                    let words = both(&row.path, within(other), within(*index)).to_string();
+                    shared.insert(other, words.clone());
+                    shared.insert(*index, words);
+                }
+            }
+        }
+        for (index, words) in shared {
+            if let Some(new) = self.kept.remove(&index) {
+                self.loose.extend(new.rows);
+            }
+            self.counts.failed += 1;
+            let id = name(task, within(index));
+            self.failures.push((id, Exit::Code(1), words));
+        }
+    }
+}
+
 /// The first of some texts, and how many more there are.
 fn some(mut texts: Vec<String>, what: &str) -> Vec<String> {
     texts.dedup();
@@ -338,6 +364,7 @@ pub(super) fn done(
     before: impl Iterator<Item = Vec<u8>>,
 ) -> Done {
     let run = life.run;
+    after.refuse_shared(&life.id, &expansion);
     after.counts.removed = after.removed;
     if run.replays(life.task) {
         for (within, key, log) in &after.hits {

@@ -13,8 +13,10 @@ use super::Life;
 
 /// A result that may be kept.
 pub(in super::super) struct Finished<'a> {
-    /// What made it, for messages and for the entry.
+    /// What made it, for messages.
     pub(in super::super) id: &'a str,
+    /// Which chunk of the task, if it is one.
+    pub(in super::super) chunk: Option<String>,
     /// The task.
     pub(in super::super) task: usize,
     /// What it wrote.
@@ -41,6 +43,7 @@ impl Life<'_> {
     ) -> bool {
         let result = Finished {
             id: &self.id,
+            chunk: None,
             task: self.task,
             rows,
             log,
@@ -102,9 +105,13 @@ pub(in super::super) fn keep(
             .map_err(|error| words(&error))?;
     }
     let provenance = Provenance {
-        task: result.id.to_owned(),
+        task: run.id(result.task),
         created_ns: session.now_ns(),
-        ..Provenance::default()
+        extra: result
+            .chunk
+            .iter()
+            .map(|chunk| ("chunk".to_owned(), chunk.clone()))
+            .collect(),
     };
     let entry = Entry {
         manifest: packed.manifest,
