@@ -374,6 +374,22 @@ fn what_is_shown_names_the_chunk() {
 }
 
 #[test]
+fn what_chunks_make_is_no_source() {
+    let sandbox = Sandbox::new(&[
+        (
+            "larder.toml",
+            &CC.replace("src/**/*.c", "**/*.c")
+                .replace("{in}.o", "{name}"),
+        ),
+        ("a.c", "a\n"),
+    ]);
+    for _ in 0..2 {
+        assert_eq!(counts(&sandbox, "cc", 0)[0], 1);
+    }
+    assert!(sandbox.exists("out/a.c"));
+}
+
+#[test]
 fn no_source_is_no_work() {
     let sandbox = Sandbox::new(&[("larder.toml", CC)]);
     let outcome = sandbox.larder("cc -v");

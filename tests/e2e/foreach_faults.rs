@@ -82,6 +82,8 @@ fn a_listed_input_that_changes_holds_for_all() {
         outcome.all()
     );
     sandbox.ran();
+    // Nothing was kept under the key that it began with either.
+    sandbox.write("all.h", "1\n");
     sandbox.larder("cc");
     assert_eq!(sandbox.ran(), ["cc a", "cc b"]);
 }
@@ -142,8 +144,8 @@ fn a_result_that_is_not_to_be_stored_is_checked_in_place() {
     assert_eq!(sandbox.ran(), ["cc b"]);
 }
 
-#[test]
-fn what_a_killed_run_left_is_not_believed() {
+/// A task whose chunk of `b` waits when it runs first, and `larder` at that moment.
+fn at_work() -> (Sandbox, std::process::Child) {
     let sandbox = with(
         "echo half > {out}; if [ -e ../first ] && [ {stem} = b ]; then echo ready > ../ready; cat ../go; fi; cat {in} > {out}",
         "",
@@ -153,7 +155,7 @@ fn what_a_killed_run_left_is_not_believed() {
         let path = sandbox.base().join(name);
         assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
     }
-    let mut larder = sandbox
+    let larder = sandbox
         .command()
         .args(["cc", "--concurrency=1"])
         .spawn()
@@ -164,9 +166,28 @@ fn what_a_killed_run_left_is_not_believed() {
         .read_to_string(&mut said)
         .unwrap();
     assert_eq!(said, "ready\n");
+    std::fs::remove_file(sandbox.base().join("first")).unwrap();
+    (sandbox, larder)
+}
+
+#[test]
+fn an_interrupted_run_keeps_the_chunks_that_ended() {
+    let (sandbox, mut larder) = at_work();
+    let pid = rustix::process::Pid::from_child(&larder);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(larder.wait().unwrap().code(), Some(130));
+    sandbox.ran();
+    let record = sandbox.record("cc", 0);
+    assert_eq!(record["tasks"][0]["chunks"]["up_to_date"], 1, "{record:#}");
+    assert_eq!(sandbox.ran(), ["cc b"]);
+    assert_eq!(sandbox.read("out/b.o"), "b\n");
+}
+
+#[test]
+fn what_a_killed_run_left_is_not_believed() {
+    let (sandbox, mut larder) = at_work();
     larder.kill().unwrap();
     larder.wait().unwrap();
-    std::fs::remove_file(sandbox.base().join("first")).unwrap();
     sandbox.ran();
     let record = sandbox.record("cc", 0);
     assert_eq!(record["tasks"][0]["status"], "ran", "{record:#}");
