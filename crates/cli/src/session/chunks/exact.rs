@@ -91,15 +91,36 @@ impl Exact {
     /// # Errors
     /// When a folder cannot be read.
     pub(in super::super) fn list(&self, tree: &Tree) -> Result<View, Fault> {
-        let paths: Vec<&[u8]> = self.paths.iter().map(|(path, _)| path.as_slice()).collect();
+        self.list_of(tree, &|_| true)
+    }
+
+    /// What lies under the outputs of some chunks now, by path.
+    ///
+    /// # Errors
+    /// When a folder cannot be read.
+    pub(super) fn list_of(
+        &self,
+        tree: &Tree,
+        chosen: &dyn Fn(usize) -> bool,
+    ) -> Result<View, Fault> {
+        let paths = self.paths.iter().filter(|(_, chunk)| chosen(*chunk));
+        let paths: Vec<&[u8]> = paths.map(|(path, _)| path.as_slice()).collect();
         let mut prefixes: Vec<Vec<u8>> = self
             .globs
             .iter()
+            .filter(|(chunk, _)| chosen(*chunk))
             .flat_map(|(_, outputs)| outputs.prefixes().iter().cloned())
             .collect();
         prefixes.sort_unstable();
         prefixes.dedup();
-        tree.view_of(&paths, &prefixes, &|path| self.covers(path))
+        tree.view_of(&paths, &prefixes, &|path| self.chunks_of(path).any(chosen))
+    }
+
+    /// The chunk that declares exactly this path, if no wildcards are anywhere.
+    pub(super) fn sole(&self, path: &[u8]) -> Option<usize> {
+        let known = |(known, _): &(Vec<u8>, usize)| known.as_slice().cmp(path);
+        let at = self.paths.binary_search_by(known).ok()?;
+        self.globs.is_empty().then(|| self.paths[at].1)
     }
 
     /// The globs of a chunk that has wildcards.

@@ -11,7 +11,7 @@ use super::super::life::Life;
 use super::super::life::judge::{Known, Stats, silent_words, wrote};
 use super::super::life::keep::{Finished, keep};
 use super::super::life::work::clash_words;
-use super::super::tree::{Fault, Seen, View, lossy};
+use super::super::tree::{Fault, Seen, Tree, View, lossy};
 use super::expand::{Expansion, both, name};
 use super::keys::Keys;
 use super::stale::Stale;
@@ -64,7 +64,7 @@ impl Before {
                 .map_err(|error| Fault::words(&format!("an intent record is gone: {error}")))?
         };
         Ok(Before {
-            outputs: expansion.outputs.list(&run.session.tree)?,
+            outputs: of_stale(expansion, stale, &run.session.tree)?,
             dependencies,
             unsound,
             discovered: life.stats(lists)?.into_iter().collect(),
@@ -92,7 +92,7 @@ pub(super) fn judge(
     let run = life.run;
     let session = run.session;
     let spec = &session.workspace.tasks[life.task];
-    let view = expansion.outputs.list(&session.tree)?;
+    let view = of_stale(expansion, stale, &session.tree)?;
     // Chunks of which something lies there, by what they declare.
     let indices: BTreeMap<usize, usize> = ran
         .iter()
@@ -175,6 +175,14 @@ pub(super) fn judge(
     let begun = indices.len();
     after.not_begun = stale.len() - begun;
     Ok(())
+}
+
+/// What lies under the outputs of stale chunks now.
+fn of_stale(expansion: &Expansion, stale: &[Stale], tree: &Tree) -> Result<View, Fault> {
+    let chosen: BTreeSet<usize> = stale.iter().map(|stale| stale.index).collect();
+    expansion
+        .exact()
+        .list_of(tree, &|chunk| chosen.contains(&chunk))
 }
 
 /// A chunk that ran, and what was found of it.

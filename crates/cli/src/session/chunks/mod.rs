@@ -190,7 +190,7 @@ fn redo(
 ) -> Result<Done, Fault> {
     let run = life.run;
     let spec = &run.session.workspace.tasks[life.task];
-    life.intend(Some(&expansion.outputs), &owned)?;
+    intend(life, &expansion, &look, &owned)?;
     let mut after = sum::After::new(&expansion, &keys, &look, table, last);
     after.removed = look.gone.len();
     let wide = Outputs::new(
@@ -231,6 +231,40 @@ fn redo(
         work::run(life, &expansion, &keys, &stale, &owned, &covers, &mut after)?;
     }
     Ok(sum::done(life, expansion, keys, after, owned.into_keys()))
+}
+
+/// Writes the intent record. Where every output of the other chunks is one path and in place, as it was just seen to be,
+/// nothing of somebody else can lie there, and only what stale chunks declare is looked at again.
+fn intend(
+    life: &Life<'_>,
+    expansion: &expand::Expansion,
+    look: &stale::Look,
+    owned: &BTreeMap<Vec<u8>, Row>,
+) -> Result<(), Fault> {
+    let exact = expansion.exact();
+    let stale: BTreeSet<usize> = look.stale.iter().map(|stale| stale.index).collect();
+    let all = owned.keys().map(|path| exact.sole(path));
+    let fresh: BTreeSet<usize> = all
+        .clone()
+        .flatten()
+        .filter(|chunk| !stale.contains(chunk))
+        .collect();
+    let declared = |chunk: &usize| expansion.chunks[*chunk].paths.len();
+    let held = all.flatten().filter(|chunk| fresh.contains(chunk)).count();
+    let whole = fresh.len() + stale.len() == expansion.chunks.len()
+        && fresh.iter().map(declared).sum::<usize>() == held;
+    if !whole {
+        return life.intend(Some(&expansion.outputs), owned);
+    }
+    let tree = &life.run.session.tree;
+    let there = exact.list_of(tree, &|chunk| stale.contains(&chunk))?;
+    let own = owned
+        .iter()
+        .filter(|(path, _)| exact.sole(path).is_none_or(|chunk| stale.contains(&chunk)));
+    life.intend_over(
+        there,
+        &own.map(|(path, row)| (path.clone(), row.clone())).collect(),
+    )
 }
 
 /// The folders that some outputs lie in, below those that every chunk's outputs lie in: made for these outputs, they go with

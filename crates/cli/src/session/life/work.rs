@@ -15,7 +15,7 @@ use crate::state::{Success, TaskState, Update, intent};
 use super::super::Run;
 use super::super::describe::{self, Basis};
 use super::super::outputs::Outputs;
-use super::super::tree::{Fault, lossy};
+use super::super::tree::{Fault, View, lossy};
 use super::super::words;
 use super::judge::wrote;
 use super::{Done, Life, hex};
@@ -32,6 +32,16 @@ impl Life<'_> {
             .map(|outputs| outputs.list(&session.tree))
             .transpose()?
             .unwrap_or_default();
+        self.intend_over(there, owned)
+    }
+
+    /// As [`intend`](Self::intend), where it is known what lies there.
+    pub(in super::super) fn intend_over(
+        &self,
+        there: View,
+        owned: &BTreeMap<Vec<u8>, Row>,
+    ) -> Result<(), Fault> {
+        let session = self.run.session;
         // What somebody else wrote over an owned path is rescued, but only after this record is written: if the
         // process dies before that, nobody may take it for the task's own.
         let rows: Vec<Row> = owned.values().cloned().collect();
