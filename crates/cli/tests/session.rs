@@ -284,7 +284,7 @@ fn a_record_that_was_left_behind_goes_when_the_state_has_what_it_says() {
         larder: None,
     };
     intent::begin(intents, &record).unwrap();
-    intent::finish(intents, "a#build", known);
+    intent::finish(intents, "a#build", known, None);
     let ended = run(&mut host.load());
     assert_eq!(which(&ended, Status::UpToDate).len(), 4);
     assert!(!intent::any(intents));

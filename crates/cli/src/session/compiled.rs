@@ -52,13 +52,13 @@ impl Compiled {
         self.by_id.get(id).copied()
     }
 
-    /// The inputs of a task.
+    /// The inputs of a task; where they hang on the sources of tasks with chunks, all that may be among them.
     ///
     /// # Errors
     /// When a glob cannot be compiled; the configuration has checked them, so this is a fault to report.
     pub fn rule(&self, workspace: &Workspace, task: usize) -> Result<&Rule, Fault> {
         let rule = self.rules[task]
-            .get_or_init(|| inputs::rule(workspace, task).map_err(|fault| fault.to_string()));
+            .get_or_init(|| inputs::rule(workspace, task, None).map_err(|fault| fault.to_string()));
         rule.as_ref().map_err(|message| Fault::words(message))
     }
 
