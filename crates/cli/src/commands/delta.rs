@@ -10,8 +10,8 @@ use larder_cache::{Key, LeftOut, Store as _, Unit, UnitDelta, write_delta};
 
 use crate::config::Task;
 use crate::record::Status;
-use crate::session::life::Done;
 use crate::session::Session;
+use crate::session::life::Done;
 use crate::state::Success;
 
 use super::cache::{count, size};

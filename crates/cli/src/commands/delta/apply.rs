@@ -55,15 +55,20 @@ pub(in super::super) fn apply(context: &Context<'_>, args: &CacheArgs, asked: &P
             asked.display()
         )));
     }
-    context.with_session(args.cache_dir.clone(), &crate::args::Reuse::default(), |session| {
-        let read = larder_cache::read_delta(&dir).map_err(|error| Refused(unusable(asked, &error)));
-        match read.and_then(|delta| Ok((in_session(session, &dir, asked, &delta)?, delta))) {
-            Ok(((restored, told), delta)) => {
-                answer::done(session, args.json, &delta, &restored, &told)
+    context.with_session(
+        args.cache_dir.clone(),
+        &crate::args::Reuse::default(),
+        |session| {
+            let read =
+                larder_cache::read_delta(&dir).map_err(|error| Refused(unusable(asked, &error)));
+            match read.and_then(|delta| Ok((in_session(session, &dir, asked, &delta)?, delta))) {
+                Ok(((restored, told), delta)) => {
+                    answer::done(session, args.json, &delta, &restored, &told)
+                }
+                Err(Refused(message)) => answer::refused(session, args.json, &message),
             }
-            Err(Refused(message)) => answer::refused(session, args.json, &message),
-        }
-    })
+        },
+    )
 }
 
 fn unusable(asked: &Path, error: &Error) -> String {
