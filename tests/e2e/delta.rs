@@ -353,6 +353,29 @@ command = \"true\"
 }
 
 #[test]
+fn after_a_failed_run_all_outputs_are_added_since_nobody_else_was_there() {
+    let one = clone_of(CONFIG, &OLD);
+    one.larder("pack");
+    let broken = CONFIG.replace("ls src > out/list\n", "ls src > out/list\nexit 4\n");
+    change(&one);
+    one.write("larder.toml", &broken);
+    assert_eq!(one.larder("pack").code, 4);
+    one.write("larder.toml", CONFIG);
+    assert_eq!(one.larder("pack --write-delta ../delta").code, 0);
+    let delta = one.base().join("delta");
+    assert_eq!(
+        manifest(&delta)["units"][0]["before"],
+        serde_json::Value::Null
+    );
+    let two = clone_of(CONFIG, &OLD);
+    two.larder("pack");
+    let outcome = apply(&two, &delta);
+    assert_eq!(outcome.code, 0, "{}", outcome.all());
+    assert_eq!(outputs(&two), outputs(&one));
+    assert!(!two.exists(".larder/rescued"));
+}
+
+#[test]
 fn a_folder_that_holds_something_is_an_error_before_anything_runs() {
     let one = clone_of(CONFIG, &OLD);
     std::fs::create_dir(one.base().join("taken")).unwrap();

@@ -40,6 +40,7 @@ mod request;
 mod restore;
 mod rights;
 mod session;
+mod session_run;
 mod skip;
 mod upkeep;
 mod waiting;

@@ -1,6 +1,8 @@
 //! Applying a delta beside runs: one that is at work, one that was killed, one that knows an older state.
 //! Knows nothing of what a delta holds.
 
+use crate::processes::wait_for;
+
 use super::{CONFIG, OLD, apply, change, clone_of, outputs, writer};
 
 #[test]
@@ -12,9 +14,7 @@ fn applying_waits_for_a_run_of_the_task_and_is_refused_within_it() {
     );
     let two = clone_of(&slow, &OLD);
     let mut run = two.command().arg("pack").spawn().unwrap();
-    while !two.base().join("begun").exists() {
-        std::thread::yield_now();
-    }
+    wait_for(&two.base().join("begun"));
     let mut command = two.command();
     command
         .args(["cache", "apply-delta"])
@@ -25,14 +25,15 @@ fn applying_waits_for_a_run_of_the_task_and_is_refused_within_it() {
     let mut told = std::io::BufReader::new(applying.stderr.take().unwrap());
     let mut line = String::new();
     std::io::BufRead::read_line(&mut told, &mut line).unwrap();
+    let early = two.exists("out/new.d");
+    std::fs::write(two.base().join("go"), "").unwrap();
+    assert!(run.wait().unwrap().success());
+    assert!(applying.wait().unwrap().success());
     assert!(
         line.contains(".#build: waiting for another larder process"),
         "{line}"
     );
-    assert!(!two.exists("out/new.d"));
-    std::fs::write(two.base().join("go"), "").unwrap();
-    assert!(run.wait().unwrap().success());
-    assert!(applying.wait().unwrap().success());
+    assert!(!early);
     assert_eq!(outputs(&two), outputs(&one));
 
     let nested = CONFIG.replace(
@@ -105,18 +106,47 @@ fn a_run_that_goes_on_meanwhile_does_not_write_its_older_knowledge_over() {
     );
     let two = clone_of(&slow, &OLD);
     let mut run = two.command().arg("pack").spawn().unwrap();
-    while !two.base().join("begun").exists() {
-        std::thread::yield_now();
-    }
-    // The first task ended there, which the state does not say yet.
+    wait_for(&two.base().join("begun"));
+    // The first task ended there, which the state does not say yet; what was written since is not its own.
+    two.write("out/list", "my list");
     let outcome = apply(&two, &one.base().join("delta"));
-    assert_eq!(outcome.code, 0, "{}", outcome.all());
-    assert!(!two.exists(".larder/rescued"), "{}", outcome.all());
     std::fs::write(two.base().join("go"), "").unwrap();
     assert!(run.wait().unwrap().success());
+    assert_eq!(outcome.code, 0, "{}", outcome.all());
+    let rescued = crate::sandbox::files(&two.path(".larder/rescued"));
+    assert_eq!(rescued, [two.path(".larder/rescued/out/list")]);
+    assert_eq!(two.read(".larder/rescued/out/list"), "my list");
     two.ran();
     change(&two);
     assert_eq!(two.statuses("build", 0)[".#build"], "up-to-date");
     assert!(two.ran().is_empty());
     assert_eq!(two.read("out/z.d/copy"), "44 z");
+}
+
+#[test]
+fn a_delta_that_stopped_half_way_is_not_believed_and_can_be_applied_again() {
+    let one = writer(CONFIG);
+    let two = clone_of(CONFIG, &OLD);
+    two.larder("pack");
+    two.write("out/list", "my list");
+    // Nothing can be moved there.
+    two.write(".larder/rescued", "");
+    let delta = one.base().join("delta");
+    let outcome = apply(&two, &delta);
+    assert_eq!(outcome.code, 1, "{}", outcome.all());
+    assert!(outcome.stderr.contains("half-way"), "{}", outcome.all());
+    assert!(
+        outcome.stderr.contains("apply it again"),
+        "{}",
+        outcome.all()
+    );
+    assert_eq!(two.read("out/list"), "my list");
+    let records = || crate::sandbox::files(&two.path(".larder/intents"));
+    assert_eq!(records().len(), 2, "both tasks are in flux");
+    two.remove(".larder/rescued");
+    let outcome = apply(&two, &delta);
+    assert_eq!(outcome.code, 0, "{}", outcome.all());
+    assert_eq!(two.read(".larder/rescued/out/list"), "my list");
+    assert_eq!(outputs(&two), outputs(&one));
+    assert!(records().is_empty());
 }

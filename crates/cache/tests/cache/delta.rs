@@ -367,6 +367,19 @@ fn a_change_of_mode_alone_is_a_change() {
 }
 
 #[test]
+fn a_folder_that_was_an_empty_output_is_made_anew_for_what_it_holds_now() {
+    let (here, there) = (Sandbox::new(), Sandbox::new());
+    fs::create_dir(here.at("a")).unwrap();
+    here.chmod("a", 0o500);
+    there.write("a/b", "b");
+    let one = |sandbox: &Sandbox, path: &str| rows(sandbox, [path.as_bytes().to_vec()].into_iter());
+    let units = [unit("u", Some(one(&here, "a")), one(&there, "a/b"))];
+    write(&there, &units).unwrap();
+    apply(&here, &place(&there), &Owned::new()).unwrap();
+    assert_eq!(here.snapshot(), there.snapshot());
+}
+
+#[test]
 fn a_mode_that_only_a_row_tells_of_is_none() {
     let there = Sandbox::new();
     there.write("out/a", "a");
