@@ -10,7 +10,7 @@
 //!                             |
 //!       outputs of sources that are gone -> deleted;  stale chunks the cache knows -> restored, side by side
 //!                             |
-//!   one look -> clean -> commands of all others, side by side -> one look -> each chunk judged and stored by itself
+//!   by slices: one look -> clean -> commands, side by side -> one look -> each chunk judged and stored by itself
 //! ```
 //!
 //! A chunk fails, or is not kept, alone; a doubt about what all of them read (listed inputs, dependencies) holds for all.
@@ -39,7 +39,7 @@ use larder_cache::{self as cache, Clean, Row};
 
 use crate::diagnostics::{KEY, STATE};
 use crate::record::CacheUse;
-use crate::state::{State, intent};
+use crate::state::{State, TaskState, intent};
 
 use super::life::{Done, Life};
 use super::outputs::Outputs;
@@ -220,7 +220,17 @@ fn redo(
     let mut stale = look.stale;
     life.record.cache = CacheUse::Bypassed;
     if may_restore && !stale.is_empty() {
-        stale = restore::restore(life, &expansion, &keys, stale, &owned, &mut after);
+        let partly;
+        (stale, partly) = restore::restore(life, &expansion, &keys, stale, &owned, &mut after);
+        if partly {
+            // What a restore that stopped half-way has left is this task's.
+            let begun = intent::find(&run.session.paths.intents, &life.id);
+            let known = TaskState {
+                success: None,
+                owned: owned.into_values().collect(),
+            };
+            owned = life.recover(&known, begun.as_ref(), Some(&expansion.outputs))?;
+        }
         life.record.cache = if stale.is_empty() {
             CacheUse::Hit
         } else {
