@@ -200,6 +200,33 @@ fn what_a_killed_run_left_is_not_believed() {
 }
 
 #[test]
+fn a_killed_run_keeps_what_was_judged_before() {
+    let sandbox = Sandbox::new(&[(
+        "larder.toml",
+        "[tasks.cc]\nforeach = \"src/*.c\"\ncommand = \"if [ {stem} = z ] && [ -e ../ready ]; then echo > ../ready; cat ../go; fi; cat {in} > {out}\"\noutputs = [\"out/{stem}.o\"]\n",
+    )]);
+    for number in 0..1100 {
+        sandbox.write(&format!("src/f{number}.c"), "x\n");
+    }
+    sandbox.write("src/z.c", "z\n");
+    for name in ["ready", "go"] {
+        let path = sandbox.base().join(name);
+        assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+    }
+    let mut larder = sandbox.command().arg("cc").spawn().unwrap();
+    std::fs::read(sandbox.base().join("ready")).unwrap();
+    larder.kill().unwrap();
+    larder.wait().unwrap();
+    std::fs::remove_file(sandbox.base().join("ready")).unwrap();
+    let record = sandbox.record("cc", 0);
+    let chunks = &record["tasks"][0]["chunks"];
+    assert_eq!(chunks["restored"], 1024, "{record:#}");
+    assert_eq!(chunks["ran"], 77, "{record:#}");
+    assert_eq!(sandbox.read("out/z.o"), "z\n");
+    assert_eq!(sandbox.read("out/f1099.o"), "x\n");
+}
+
+#[test]
 fn a_damaged_state_costs_work_and_nothing_else() {
     let sandbox = with("cat {in} > {out}", "");
     sandbox.larder("cc");

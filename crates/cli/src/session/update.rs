@@ -11,6 +11,7 @@ use crate::state::State;
 
 use super::around::variables;
 use super::changes::ChangeSet;
+use super::chunks::{self, Sources};
 use super::inputs::Rule;
 use super::outputs::Outputs;
 use super::{OpenError, Session};
@@ -230,15 +231,24 @@ impl Session<'_> {
         made: &BTreeSet<usize>,
     ) -> Option<Vec<u8>> {
         let rule = self.compiled.rule(&self.workspace, task).ok()?;
+        let sources = self.compiled.sources(&self.workspace, task).ok()?;
         let global = self.compiled.global(&self.workspace).ok()?;
         let own = |changed: &Changed<'_>| {
             made.iter().any(|&task| {
                 let outputs = self.compiled.outputs(&self.workspace, task).ok().flatten();
+                let sources = self.compiled.sources(&self.workspace, task).ok().flatten();
                 outputs.is_some_and(|outputs| outputs.reaches(changed.path, changed.folder))
+                    || sources.is_some_and(|sources| sources.is_depfile(changed.path))
             })
         };
+        let source = |changed: &Changed<'_>| {
+            let reaches = |sources: &Sources| sources.reaches(changed.path, changed.folder);
+            !changed.rules && sources.is_some_and(reaches)
+        };
         let reached = |changed: &Changed<'_>| {
-            changed.reaches(rule) || global.is_some_and(|global| changed.reaches(global))
+            changed.reaches(rule)
+                || source(changed)
+                || global.is_some_and(|global| changed.reaches(global))
         };
         let later = |changed: &Changed<'_>| self.changed_ns(changed.path) >= since_ns;
         let mut changes = self.looked_at(changes);
@@ -266,25 +276,49 @@ impl Session<'_> {
             };
             log::debug!(target: STATE, "{} {what}", super::tree::lossy(changed.path));
         }
+        let sourced = (0..self.workspace.tasks.len()).any(|task| {
+            let sources = self.compiled.sources(&self.workspace, task).ok().flatten();
+            let reaches = |sources: &Sources| {
+                let mut changes = changes.iter().filter(|changed| !changed.rules);
+                changes.any(|changed| sources.reaches(changed.path, changed.folder))
+            };
+            sources.is_some_and(reaches)
+        });
         let reached = |task: &usize| {
             let workspace = &self.workspace;
-            let (Ok(rule), Ok(outputs)) = (
+            let (Ok(rule), Ok(outputs), Ok(sources)) = (
                 self.compiled.rule(workspace, *task),
                 self.compiled.outputs(workspace, *task),
+                self.compiled.sources(workspace, *task),
             ) else {
                 return true;
             };
+            if sourced && rule.is_wide() {
+                // Which of its inputs are left out hangs on these sources.
+                return true;
+            }
             let state = self.state.task(self.compiled.id(*task));
             let discovered = state
                 .and_then(|state| state.success.as_ref()?.discovered.as_ref())
                 .map_or(&[][..], Vec::as_slice);
-            changes.iter().any(|changed| {
+            let found = changes.iter().any(|changed| {
                 let made = |outputs: &Outputs| outputs.reaches(changed.path, changed.folder);
+                let source = |sources: &Sources| sources.reaches(changed.path, changed.folder);
                 changed.reaches(rule)
                     || !changed.rules
                         && (outputs.is_some_and(made)
+                            || sources.is_some_and(source)
                             || discovered.iter().any(|path| within(path, changed.path)))
-            })
+            });
+            if found || sources.is_none() || workspace.tasks[*task].depfile.is_none() {
+                return found;
+            }
+            // Asked last: what chunks discovered is read from the state.
+            let discovered = chunks::discovered(&self.state, self.compiled.id(*task));
+            let named = |changed: &Changed<'_>| {
+                !changed.rules && discovered.iter().any(|path| within(path, changed.path))
+            };
+            changes.iter().any(named)
         };
         let tasks = 0..self.workspace.tasks.len();
         tasks.filter(reached).collect()

@@ -4,17 +4,18 @@
 use std::ffi::OsString;
 use std::sync::Arc;
 
-use larder_fingerprint::{Entry, Globs, Ignore, Row, RowKind, Stat};
+use larder_fingerprint::{Entry, Ignore, Row, RowKind, Stat};
 
 use crate::config::template::{Place, is_literal};
-use crate::config::{Command, Foreach, Glob, Workspace};
+use crate::config::{Command, Foreach, Glob};
 use crate::execute;
 
-use super::super::outputs::{Outputs, compiled, project_dir};
+use super::super::outputs::{Outputs, project_dir};
 use super::super::tree::{Fault, lossy};
 use super::super::{Run, Session};
 use super::exact::Exact;
 use super::shell;
+use super::sources::Sources;
 
 /// One source of a task, with what belongs to it.
 #[derive(Debug)]
@@ -74,12 +75,14 @@ pub(super) fn expand(run: &Run<'_>, task: usize) -> Result<Expansion, Fault> {
         return Err(Fault::words("it has no `foreach`"));
     };
     let dir = project_dir(workspace, task);
-    let own = own_globs(workspace, task)?;
-    let sources = match sources(session, dir, foreach, &own) {
+    let Some(globs) = session.compiled.sources(workspace, task)? else {
+        return Err(Fault::words("it has no `foreach`"));
+    };
+    let sources = match sources(session, globs) {
         // A file that changes between scan and digest is looked at once more: the second look decides.
         Err(Fault::Read(_)) => {
             session.tree.forget_scans();
-            sources(session, dir, foreach, &own)?
+            sources(session, globs)?
         }
         other => other?,
     };
@@ -118,22 +121,9 @@ pub(super) fn both(path: &[u8], one: &[u8], two: &[u8]) -> Fault {
     ))
 }
 
-/// What the task's own chunks can make: none of it is a source.
-fn own_globs(workspace: &Workspace, task: usize) -> Result<Globs, Fault> {
-    let spec = &workspace.tasks[task];
-    let outputs = spec.outputs.iter().flatten();
-    compiled(project_dir(workspace, task), outputs.chain(&spec.depfile))
-}
-
-fn sources(
-    session: &Session<'_>,
-    dir: &[u8],
-    foreach: &Foreach,
-    own: &Globs,
-) -> Result<Vec<(Row, Stat)>, Fault> {
-    let wanted = compiled(dir, &foreach.sources)?;
+fn sources(session: &Session<'_>, globs: &Sources) -> Result<Vec<(Row, Stat)>, Fault> {
     let mut scans = Vec::new();
-    for prefix in wanted.literal_prefixes() {
+    for prefix in globs.prefixes() {
         scans.push(session.tree.scan(&prefix, Ignore::Never)?);
     }
     let is_source = |entry: &Entry<'_>| {
@@ -143,7 +133,7 @@ fn sources(
             RowKind::Link => session.path_of(entry.path).is_file(),
             RowKind::EmptyDir | RowKind::Absent => false,
         };
-        file && wanted.is_match(entry.path) && !own.is_match(entry.path)
+        file && globs.takes(entry.path)
     };
     let mut entries: Vec<Entry<'_>> = scans
         .iter()

@@ -172,8 +172,6 @@ pub(super) fn judge(
     for judged in judged {
         after.ran(life, expansion, judged, shared.is_some());
     }
-    let begun = indices.len();
-    after.not_begun = stale.len() - begun;
     Ok(())
 }
 

@@ -10,7 +10,7 @@
 //!                             |
 //!       outputs of sources that are gone -> deleted;  stale chunks the cache knows -> restored, side by side
 //!                             |
-//!   one look -> clean -> commands of all others, side by side -> one look -> each chunk judged and stored by itself
+//!   by slices: one look -> clean -> commands, side by side -> one look -> each chunk judged and stored by itself
 //! ```
 //!
 //! A chunk fails, or is not kept, alone; a doubt about what all of them read (listed inputs, dependencies) holds for all.
@@ -26,6 +26,7 @@ mod lived;
 mod restore;
 mod shell;
 mod slots;
+mod sources;
 mod stale;
 mod sum;
 mod tabled;
@@ -39,7 +40,7 @@ use larder_cache::{self as cache, Clean, Row};
 
 use crate::diagnostics::{KEY, STATE};
 use crate::record::CacheUse;
-use crate::state::{State, intent};
+use crate::state::{State, TaskState, intent};
 
 use super::inputs::Rule;
 use super::life::{Done, Life};
@@ -51,6 +52,7 @@ pub use edges::Users;
 pub use exact::Exact;
 pub use lived::{Lived, as_on_disk};
 pub use slots::Slots;
+pub use sources::Sources;
 
 /// What the chunks of a run share.
 #[derive(Debug)]
@@ -108,6 +110,14 @@ pub(super) fn declared(run: &Run<'_>, task: usize) -> Option<Arc<Outputs>> {
     }
     let guess = || expand::expand(run, task).ok().map(|made| made.outputs);
     run.chunks.guessed.get(task)?.get_or_init(guess).clone()
+}
+
+/// Files that chunks of a task discovered, as their last successes left it.
+pub(super) fn discovered(state: &State, id: &str) -> Vec<Vec<u8>> {
+    let table = state.chunks(id);
+    let table = table.as_deref().and_then(format::decode);
+    let files = table.map(|table| table.files).unwrap_or_default();
+    files.into_iter().map(|(path, _)| path).collect()
 }
 
 /// Takes a task with chunks through its life.
@@ -241,7 +251,17 @@ fn redo(
     let mut stale = look.stale;
     life.record.cache = CacheUse::Bypassed;
     if may_restore && !stale.is_empty() {
-        stale = restore::restore(life, &expansion, &keys, stale, &owned, &mut after);
+        let partly;
+        (stale, partly) = restore::restore(life, &expansion, &keys, stale, &owned, &mut after);
+        if partly {
+            // What a restore that stopped half-way has left is this task's.
+            let begun = intent::find(&run.session.paths.intents, &life.id);
+            let known = TaskState {
+                success: None,
+                owned: owned.into_values().collect(),
+            };
+            owned = life.recover(&known, begun.as_ref(), Some(&expansion.outputs))?;
+        }
         life.record.cache = if stale.is_empty() {
             CacheUse::Hit
         } else {

@@ -23,7 +23,8 @@ enum Tried {
     Missed(Vec<String>),
 }
 
-/// Restores those of `stale` that the cache has a result for; answers the rest.
+/// Restores those of `stale` that the cache has a result for; answers the rest, and whether a restore may have stopped
+/// half-way.
 pub(super) fn restore(
     life: &mut Life<'_>,
     expansion: &Expansion,
@@ -31,10 +32,10 @@ pub(super) fn restore(
     stale: Vec<Stale>,
     owned: &BTreeMap<Vec<u8>, Row>,
     after: &mut After,
-) -> Vec<Stale> {
+) -> (Vec<Stale>, bool) {
     let session = life.run.session;
     if session.store().is_none() {
-        return stale;
+        return (stale, false);
     }
     let mut apart: BTreeMap<usize, BTreeMap<Vec<u8>, [u8; 32]>> = BTreeMap::new();
     for (path, row) in owned {
@@ -56,7 +57,7 @@ pub(super) fn restore(
         })
         .collect();
     session.tree.forget_scans();
-    let mut left = Vec::new();
+    let (mut left, mut partly) = (Vec::new(), false);
     for (stale, tried) in stale.into_iter().zip(tried) {
         match tried {
             Tried::Restored(done) => {
@@ -68,6 +69,7 @@ pub(super) fn restore(
                 after.restored(expansion, stale.index, new);
             }
             Tried::Missed(faults) => {
+                partly |= !faults.is_empty();
                 for fault in faults {
                     session.cache_fault(&mut life.record, &fault);
                 }
@@ -75,7 +77,7 @@ pub(super) fn restore(
             }
         }
     }
-    left
+    (left, partly)
 }
 
 fn one(

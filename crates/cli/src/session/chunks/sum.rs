@@ -82,7 +82,7 @@ pub(super) struct After {
     /// Sources that are gone.
     pub removed: usize,
     /// Chunks that were not begun after a failure.
-    pub not_begun: usize,
+    not_begun: usize,
     /// Whether a doubt holds for all chunks that ran.
     shared_doubt: bool,
 }
@@ -140,6 +140,12 @@ impl After {
     pub(super) fn paths(&self) -> BTreeSet<Vec<u8>> {
         let rows = self.kept.values().flat_map(|new| &new.rows);
         rows.map(|row| row.path.clone()).collect()
+    }
+
+    /// Chunks were not begun after a failure; what they own stays theirs.
+    pub(super) fn not_begun<'r>(&mut self, count: usize, rows: impl Iterator<Item = &'r Row>) {
+        self.not_begun = count;
+        self.loose.extend(rows.cloned());
     }
 
     fn hit(&mut self, expansion: &Expansion, index: usize, new: &New) {
@@ -424,6 +430,11 @@ pub(super) fn done(
         }
     }
     record.warnings.extend(some(after.warnings, "warnings"));
+    // What holds for all is found once a slice.
+    let mut said = BTreeSet::new();
+    record
+        .warnings
+        .retain(|warning| said.insert(warning.clone()));
     record.chunks = Some(after.counts);
     let success = (complete && !failed && !life.after_failure).then_some(Success {
         key: whole,

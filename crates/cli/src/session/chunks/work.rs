@@ -38,11 +38,17 @@ pub(super) struct Ran {
     pub duration: Duration,
 }
 
-/// Runs the stale chunks and has them judged.
+/// So many chunks are run before these are judged and stored: what a kill can cost is bounded.
+const SLICE: usize = 1024;
+/// After this time no more chunks of a slice are begun.
+const WHILE: Duration = Duration::from_secs(15);
+/// A slice lasts at least so many times as long as the longest chunk: at its end slots stand idle.
+const LONGEST: u32 = 20;
+
+/// Runs the stale chunks, slice by slice, and has them judged.
 ///
 /// # Errors
 /// When the files cannot be looked at.
-#[allow(clippy::too_many_arguments)] // One call; a struct would only rename the list.
 pub(super) fn run(
     life: &mut Life<'_>,
     expansion: &Expansion,
@@ -53,28 +59,53 @@ pub(super) fn run(
     after: &mut After,
 ) -> Result<(), Fault> {
     let session = life.run.session;
-    let spec = &session.workspace.tasks[life.task];
-    let indices: BTreeSet<usize> = stale.iter().map(|stale| stale.index).collect();
-    if spec.clean {
-        let own: Vec<Vec<u8>> = owned
-            .keys()
-            .filter(|path| {
-                expansion
-                    .exact()
-                    .chunks_of(path)
-                    .any(|chunk| indices.contains(&chunk))
-            })
-            .cloned()
-            .collect();
-        super::clean(life, covers, owned, &own)?;
+    let clean = session.workspace.tasks[life.task].clean;
+    let stops = life.run.policy() == FailurePolicy::Never;
+    let failed = AtomicBool::new(false);
+    let cancel = life.run.cancel_of(life.task);
+    let mut longest = Duration::ZERO;
+    let mut begun = 0;
+    while begun < stale.len() {
+        let slice = &stale[begun..stale.len().min(begun + SLICE)];
+        if clean {
+            super::clean(life, covers, owned, &of(expansion, slice, owned))?;
+        }
+        make_folders(life, expansion, slice)?;
+        let before = Before::look(life, expansion, slice)?;
+        let started = Instant::now();
+        let limit = WHILE.max(longest * LONGEST);
+        let halted = || cancel.is_raised() || stops && failed.load(Ordering::SeqCst);
+        let stop = || halted() || started.elapsed() > limit;
+        // Chunks are begun in their order, so those that ran are the first of the slice.
+        let ran = commands(life, expansion, keys, slice, &failed, &stop);
+        life.record.seconds += started.elapsed().as_secs_f64();
+        session.tree.forget_scans();
+        begun += ran.len();
+        longest = ran
+            .iter()
+            .map(|ran| ran.duration)
+            .fold(longest, Duration::max);
+        judge::judge(life, expansion, keys, slice, ran, owned, &before, after)?;
+        if halted() {
+            break;
+        }
     }
-    make_folders(life, expansion, stale)?;
-    let before = Before::look(life, expansion, stale)?;
-    let started = Instant::now();
-    let ran = commands(life, expansion, keys, stale);
-    life.record.seconds = started.elapsed().as_secs_f64();
-    session.tree.forget_scans();
-    judge::judge(life, expansion, keys, stale, ran, owned, &before, after)
+    let left = &stale[begun..];
+    after.not_begun(
+        left.len(),
+        of(expansion, left, owned).iter().map(|path| &owned[path]),
+    );
+    Ok(())
+}
+
+/// The owned paths that some chunks declare.
+fn of(expansion: &Expansion, chunks: &[Stale], owned: &BTreeMap<Vec<u8>, Row>) -> Vec<Vec<u8>> {
+    let indices: BTreeSet<usize> = chunks.iter().map(|stale| stale.index).collect();
+    let declared = |path: &&Vec<u8>| {
+        let mut chunks = expansion.exact().chunks_of(path);
+        chunks.any(|chunk| indices.contains(&chunk))
+    };
+    owned.keys().filter(declared).cloned().collect()
 }
 
 /// Makes the folders of outputs and depfiles, so that no command has to: one process less a chunk.
@@ -100,7 +131,14 @@ fn make_folders(life: &Life<'_>, expansion: &Expansion, stale: &[Stale]) -> Resu
     Ok(())
 }
 
-fn commands(life: &Life<'_>, expansion: &Expansion, keys: &Keys, stale: &[Stale]) -> Vec<Ran> {
+fn commands(
+    life: &Life<'_>,
+    expansion: &Expansion,
+    keys: &Keys,
+    stale: &[Stale],
+    failed: &AtomicBool,
+    stop: &(dyn Fn() -> bool + Sync),
+) -> Vec<Ran> {
     let run = life.run;
     let session = run.session;
     let templates = session.workspace.tasks[life.task]
@@ -114,13 +152,9 @@ fn commands(life: &Life<'_>, expansion: &Expansion, keys: &Keys, stale: &[Stale]
         .enumerate()
         .map(|(index, template)| run.command_spec(life.task, template, None, index == last))
         .collect();
-    let stops = run.policy() == FailurePolicy::Never;
-    let failed = AtomicBool::new(false);
-    let cancel = run.cancel_of(life.task);
-    let stop = || cancel.is_raised() || stops && failed.load(Ordering::SeqCst);
     let all = Mutex::new(Vec::with_capacity(stale.len()));
     let indices: Vec<usize> = (0..stale.len()).collect();
-    run.chunks.slots.each(&indices, &stop, &|at| {
+    run.chunks.slots.each(&indices, stop, &|at| {
         let index = stale[*at].index;
         let chunk = &expansion.chunks[index];
         let id = name(&life.id, &chunk.within);
