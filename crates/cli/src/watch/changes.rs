@@ -50,6 +50,7 @@ pub struct Changes {
     /// Paths of globs that lead through a link to a folder: what lies there is not watched.
     through: BTreeSet<Vec<u8>>,
     cookies: PathBuf,
+    cookies_gone: bool,
     pending: ChangeSet,
     settle: Settle,
     /// Why everything has to be found and watched anew.
@@ -87,6 +88,7 @@ impl Changes {
             links: Links::default(),
             through: BTreeSet::new(),
             cookies: root.join(".larder").join("cookies"),
+            cookies_gone: false,
             root,
             pending: ChangeSet::new(),
             settle: Settle::default(),
@@ -196,6 +198,9 @@ impl Changes {
         if self.tops.changed().is_some() {
             return Ok(());
         }
+        if self.cookies_gone {
+            self.watch_cookies()?;
+        }
         let cookie = match Cookie::new(&self.cookies) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.watch_cookies()?;
@@ -229,7 +234,9 @@ impl Changes {
         cookie::folder(&self.cookies)
             .map_err(WatchError::Io)
             .and_then(|()| self.watcher.watch(&self.cookies))
-            .map_err(|error| format!("{} cannot be watched: {error}", self.cookies.display()))
+            .map_err(|error| format!("{} cannot be watched: {error}", self.cookies.display()))?;
+        self.cookies_gone = false;
+        Ok(())
     }
 
     /// Reads events, at the longest until a moment.
@@ -256,8 +263,8 @@ impl Changes {
     fn take(&mut self, path: &Path, replaced: bool, cookie: Option<&Path>) -> bool {
         if path.starts_with(&self.cookies) {
             if path == self.cookies {
-                // Should it fail, the next cookie tells; whoever waits may want to know that the folder went.
-                let _ = self.watch_cookies();
+                // Not made again at once: somebody may be removing all of `.larder`, and who waits may want to know that.
+                self.cookies_gone = true;
                 self.settle.event(Instant::now());
             }
             return cookie == Some(path);
