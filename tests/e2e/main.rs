@@ -36,3 +36,4 @@ mod session;
 mod skip;
 mod upkeep;
 mod waiting;
+mod watch;

@@ -53,6 +53,8 @@ pub enum ColorChoice {
 pub enum Command {
     /// Run tasks: skip what is up to date, restore what was done before, run the rest
     Run(Box<RunArgs>),
+    /// Run tasks, stay, and run again what a change of files reaches: short for `run --watch`
+    Watch(Box<RunArgs>),
     /// Say why a task would run now, or why it could be skipped
     Explain(ExplainArgs),
     /// List projects and tasks
@@ -88,6 +90,17 @@ pub struct Selection {
     pub affected: Option<String>,
 }
 
+/// What of earlier runs is gone by.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Reuse {
+    /// Look at every file and read the configuration: use neither memo nor snapshots of earlier runs. What comes out is the same
+    #[arg(long)]
+    pub no_incremental: bool,
+    /// The folder for memo and snapshots, instead of `.larder`
+    #[arg(long, value_name = "DIR")]
+    pub incremental_cache_dir: Option<PathBuf>,
+}
+
 /// Flags of `larder run`.
 // Flags are what they are: each bool is one switch of the command line.
 #[allow(clippy::struct_excessive_bools)]
@@ -116,6 +129,9 @@ pub struct RunArgs {
     /// The cache's folder; without the flag, what `LARDER_CACHE_DIR` says
     #[arg(long, value_name = "DIR")]
     pub cache_dir: Option<PathBuf>,
+    /// What of earlier runs is gone by
+    #[command(flatten)]
+    pub reuse: Reuse,
     /// Say what would be done, and do nothing
     #[arg(long, value_name = "FORMAT", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "text")]
     pub dry: Option<DryFormat>,
@@ -143,6 +159,12 @@ pub struct RunArgs {
     /// Say of each task why it ran or why it could be skipped
     #[arg(short, long)]
     pub verbose: bool,
+    /// Stay, and run again what a change of files reaches
+    #[arg(long, conflicts_with_all = ["dry", "only"])]
+    pub watch: bool,
+    /// With `--watch`: let a task end whose inputs changed while it runs, instead of starting it again at once
+    #[arg(long)]
+    pub no_interrupt: bool,
     /// Extra arguments for the commands of the named tasks
     #[arg(last = true, value_name = "ARGS")]
     pub args: Vec<String>,

@@ -63,6 +63,17 @@ impl Files for DiskFiles {
         self.root.hash(path, follow, buffer)
     }
 
+    #[cfg(unix)]
+    fn hash_in(
+        &self,
+        folder: &[u8],
+        names: &[&[u8]],
+        buffer: &mut [u8],
+        done: &mut dyn FnMut(usize, io::Result<Hashed>),
+    ) {
+        self.root.hash_in(folder, names, buffer, done);
+    }
+
     fn read(&self, path: &[u8]) -> io::Result<Option<Vec<u8>>> {
         self.root.read(path)
     }

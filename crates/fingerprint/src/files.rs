@@ -141,6 +141,20 @@ pub trait Files: Send + Sync {
     /// regular file; else what the system said.
     fn hash(&self, path: &[u8], follow: bool, buffer: &mut [u8]) -> io::Result<Hashed>;
 
+    /// Digests files of one folder, each as [`hash`](Self::hash) does without following; `done` gets the place of each
+    /// among `names` and what came of it. Saves the way to the folder where the system allows.
+    fn hash_in(
+        &self,
+        folder: &[u8],
+        names: &[&[u8]],
+        buffer: &mut [u8],
+        done: &mut dyn FnMut(usize, io::Result<Hashed>),
+    ) {
+        for (index, name) in names.iter().enumerate() {
+            done(index, self.hash(&join(folder, name), false, buffer));
+        }
+    }
+
     /// The whole content of a small file, `None` when there is none.
     ///
     /// # Errors

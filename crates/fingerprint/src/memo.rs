@@ -8,6 +8,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use rayon::slice::ParallelSliceMut as _;
+
 use crate::Digest;
 use crate::files::{Kind, split};
 use crate::format::{Builder, Fate, FolderRecord, NameRecord, Tuple, View};
@@ -220,7 +222,7 @@ impl Memo {
                 (folder, name, fact)
             })
             .collect();
-        facts.sort_unstable_by_key(|(folder, name, _)| (*folder, *name));
+        facts.par_sort_unstable_by_key(|(folder, name, _)| (*folder, *name));
         let fresh: HashMap<&[u8], &[NewFact<'_>]> = facts
             .chunk_by(|a, b| a.0 == b.0)
             .map(|group| (group[0].0, group))

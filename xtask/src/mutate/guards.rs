@@ -95,7 +95,7 @@ pub(super) const GUARDS: &[Guard] = &[
     guard(
         "larder-fingerprint",
         "crates/fingerprint/src/scanner/mod.rs",
-        &["remembered", "fresh", "read"],
+        &["remembered", "fresh", "judge"],
     ),
     guard(
         "larder",
@@ -105,7 +105,7 @@ pub(super) const GUARDS: &[Guard] = &[
     guard(
         "larder",
         "crates/cli/src/session/inputs.rs",
-        &["first_difference", "refuse_foreign_outputs"],
+        &["first_difference", "still_holds", "refuse_foreign_outputs"],
     ),
     guard(
         "larder",

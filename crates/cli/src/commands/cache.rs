@@ -8,7 +8,7 @@ use std::time::Duration;
 use larder_cache::{DiskStore, Limits, Prune as _, Verified};
 use serde_json::json;
 
-use crate::args::{CacheAction, CacheArgs};
+use crate::args::{CacheAction, CacheArgs, Reuse};
 use crate::config;
 use crate::execute::exit;
 use crate::session::{DEFAULT_MAX_AGE, DEFAULT_MAX_SIZE};
@@ -19,7 +19,7 @@ use super::{Context, Outcome, Usage, print, status};
 const NAMED: usize = 10;
 
 pub(super) fn cache(context: &Context<'_>, args: &CacheArgs) -> Outcome {
-    context.with_session(args.cache_dir.clone(), |session| {
+    context.with_session(args.cache_dir.clone(), &Reuse::default(), |session| {
         let dir = session.cache_dir().map_err(Usage::new)?;
         let store = DiskStore::open(dir).map_err(|error| Usage::new(format!("the cache in {} cannot be used: {error}", dir.display())))?;
         let settings = &session.workspace.settings.cache;

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use larder_fingerprint::Change;
 use serde_json::json;
 
-use crate::args::{DryFormat, ExplainArgs};
+use crate::args::{DryFormat, ExplainArgs, Reuse};
 use crate::execute::{exit, mux};
 use crate::plan::Plan;
 use crate::select;
@@ -19,7 +19,7 @@ use crate::show::Show;
 use super::{Context, Outcome, Usage, print};
 
 pub(super) fn explain(context: &Context<'_>, args: &ExplainArgs) -> Outcome {
-    context.with_session(args.cache_dir.clone(), |session| {
+    context.with_session(args.cache_dir.clone(), &Reuse::default(), |session| {
         let workspace = &session.workspace;
         let all: BTreeSet<usize> = (0..workspace.projects.len()).collect();
         let named = select::tasks(workspace, std::slice::from_ref(&args.task), &all).map_err(Usage::new)?;

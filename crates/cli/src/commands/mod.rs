@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::{CommandFactory as _, Parser as _};
 
 use crate::args::{
-    Cli, ColorChoice, Command, GraphFormat, Selection, SessionAction, with_run_inserted,
+    Cli, ColorChoice, Command, GraphFormat, Reuse, Selection, SessionAction, with_run_inserted,
 };
 use crate::config::{self, Workspace};
 use crate::diagnostics;
@@ -22,11 +22,13 @@ use crate::session::{OpenError, Session, Surroundings};
 
 mod cache;
 mod explain;
+mod keys;
 mod list;
 mod run;
 mod session;
 mod status;
 mod summary;
+mod watch;
 
 /// The surroundings of the process, gathered by the binary.
 #[derive(Debug)]
@@ -154,6 +156,7 @@ pub fn main(world: &World) -> u8 {
             context.cwd.display()
         ))),
         Command::Run(args) => run::run(&context, &args),
+        Command::Watch(args) => watch::watch(&context, &args),
         Command::Explain(args) => explain::explain(&context, &args),
         Command::Ls(args) => list::list(&context, &args),
         Command::Graph(args) => list::graph(&context, &args),
@@ -184,7 +187,7 @@ pub fn main(world: &World) -> u8 {
 /// Whether standard output is for a program to read, so that an error goes there as well.
 fn answers_json(command: &Command) -> bool {
     match command {
-        Command::Run(args) => args.json,
+        Command::Run(args) | Command::Watch(args) => args.json,
         Command::Explain(args) => args.json,
         Command::Ls(args) => args.json,
         Command::Graph(args) => args.json || matches!(args.format, GraphFormat::Json),
@@ -272,7 +275,8 @@ impl Context<'_> {
     fn with_session<T>(
         &self,
         cache_dir: Option<PathBuf>,
-        act: impl FnOnce(&Session<'_>) -> Result<T, Usage>,
+        reuse: &Reuse,
+        act: impl FnOnce(&mut Session<'_>) -> Result<T, Usage>,
     ) -> Result<T, Usage> {
         let root = self.root()?;
         let executor = ProcessExecutor::default();
@@ -288,8 +292,14 @@ impl Context<'_> {
             executor: &executor,
             cancel,
             clock: &clock,
+            options: None,
+            incremental: !reuse.no_incremental,
+            incremental_dir: reuse
+                .incremental_cache_dir
+                .as_ref()
+                .map(|dir| self.cwd.join(dir)),
         };
-        let session = Session::open(&root, around).map_err(|error| self.open_error(error))?;
-        act(&session)
+        let mut session = Session::load(&root, around).map_err(|error| self.open_error(error))?;
+        act(&mut session)
     }
 }

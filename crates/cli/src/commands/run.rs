@@ -1,7 +1,7 @@
 //! `larder run`: request, plan, run, summary.
 //! Does not know how a task is judged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
 use larder_archive::{Destination as _, DirectoryDestination, Durability, Name};
@@ -12,11 +12,11 @@ use crate::args::{Continue, DryFormat, LogOrder, OutputLogs, RunArgs};
 use crate::diagnostics::STATE;
 use crate::execute::{concurrency, exit, mux};
 use crate::plan::Plan;
-use crate::record::{self, CacheUse, Counters, RunError, RunRecord, Status};
+use crate::record::{self, CacheUse, Counters, RunError, RunRecord, Status, TaskRecord};
 use crate::select;
+use crate::session::Session;
 use crate::session::life::Done;
-use crate::session::run::Options;
-use crate::session::{Run, Session};
+use crate::session::run::{Beside, Ended, Options};
 use crate::show::Show;
 
 use super::summary::summary;
@@ -26,25 +26,47 @@ use super::{Context, Outcome, Usage, print, say};
 const KEPT_RECORDS: usize = 100;
 
 pub(super) fn run(context: &Context<'_>, args: &RunArgs) -> Outcome {
-    context.with_session(args.cache_dir.clone(), |session| {
+    if args.watch {
+        return super::watch::watch(context, args);
+    }
+    context.with_session(args.cache_dir.clone(), &args.reuse, |session| {
         in_session(context, args, session)
     })
 }
 
-fn in_session(context: &Context<'_>, args: &RunArgs, session: &Session<'_>) -> Outcome {
-    let clock = SystemClock::new();
-    let started = clock.now();
-    let workspace = &session.workspace;
-    let projects = super::selected(workspace, &session.root, &args.selection)?;
-    let requested = select::tasks(workspace, &args.tasks, &projects).map_err(Usage::new)?;
+fn in_session(context: &Context<'_>, args: &RunArgs, session: &mut Session<'_>) -> Outcome {
+    let requested = requested(args, session)?;
     let force = forced(context, args);
     check_force(force.as_deref(), session)?;
-    let plan = Plan::new(workspace, requested, args.only)?;
+    let plan = Plan::new(&session.workspace, requested, args.only)?;
     let options = options(context, args, force)?;
     if let Some(format) = args.dry {
         let format = if args.json { DryFormat::Json } else { format };
         return super::explain::dry(session, &plan, &options, format);
     }
+    let (code, _) = perform(context, args, session, &plan, &options, None)?;
+    Ok(code)
+}
+
+/// The tasks that a command line names.
+pub(super) fn requested(args: &RunArgs, session: &Session<'_>) -> Result<BTreeSet<usize>, Usage> {
+    let workspace = &session.workspace;
+    let projects = super::selected(workspace, &session.root, &args.selection)?;
+    select::tasks(workspace, &args.tasks, &projects).map_err(Usage::new)
+}
+
+/// Runs a plan, tells of it, and keeps its record. Of a run beside which something watches, nothing is told while nothing was to do.
+pub(super) fn perform(
+    context: &Context<'_>,
+    args: &RunArgs,
+    session: &mut Session<'_>,
+    plan: &Plan,
+    options: &Options,
+    beside: Option<&mut dyn Beside>,
+) -> Result<(u8, Ended), Usage> {
+    let clock = SystemClock::new();
+    let started = clock.now();
+    let watched = beside.is_some();
     let order = match args.log_order {
         LogOrder::Stream => mux::Order::Stream,
         LogOrder::Grouped => mux::Order::Grouped,
@@ -53,16 +75,18 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &Session<'_>) -> O
     let bar = (context.world.stderr_terminal && !crate::diagnostics::listening())
         .then_some(plan.graph.len() as u64);
     let show = Show::new(order, context.colour, args.json, args.verbose, bar);
-    let run = Run::new(session, &plan, &options, &show).map_err(Usage::new)?;
-    let results = run.execute().map_err(Usage::new)?;
-    show.finish();
-    let writes = run.remember(&results);
-    if results.values().any(|done| done.record.stored) {
-        session.bound_cache();
+    let ended = session
+        .run_beside(plan, options, &show, beside)
+        .map_err(Usage::new)?;
+    let code = ended.exit_code;
+    let mut record = account(session, args, &ended.results, code, ended.writes);
+    let idle = |task: &TaskRecord| matches!(task.status, Status::UpToDate | Status::Group);
+    // A run that was stopped because it was stale goes on at once.
+    let stopped = code != exit::SUCCESS && super::watch::was_stopped(session, &ended);
+    if watched && (stopped || record.tasks.iter().all(idle)) {
+        return Ok((code, ended));
     }
-    let code = run.exit_code(&results);
-    let mut record = account(session, args, &results, code, writes);
-    record.warnings.extend(undeclared(session, &results));
+    record.warnings.extend(undeclared(session, &ended.results));
     record.started = started.rfc3339();
     record.wall_seconds = clock.now().since(started).as_secs_f64();
     keep(session, &mut record, args.summarize);
@@ -85,14 +109,14 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &Session<'_>) -> O
         Some(usage) if code == exit::SUCCESS => Err(usage),
         Some(usage) => {
             say(&format!("larder: {}", usage.message));
-            Ok(code)
+            Ok((code, ended))
         }
-        None => Ok(code),
+        None => Ok((code, ended)),
     }
 }
 
 /// What is forced: the flag decides, else the variable; an empty variable forces nothing.
-fn forced(context: &Context<'_>, args: &RunArgs) -> Option<Vec<String>> {
+pub(super) fn forced(context: &Context<'_>, args: &RunArgs) -> Option<Vec<String>> {
     let variable = || {
         let names = context
             .world
@@ -133,7 +157,7 @@ fn undeclared(session: &Session<'_>, results: &BTreeMap<usize, Done>) -> Option<
 }
 
 /// A name that `--force` does not know would force nothing, silently.
-fn check_force(force: Option<&[String]>, session: &Session<'_>) -> Result<(), Usage> {
+pub(super) fn check_force(force: Option<&[String]>, session: &Session<'_>) -> Result<(), Usage> {
     let workspace = &session.workspace;
     for name in force
         .iter()
@@ -157,7 +181,7 @@ fn check_force(force: Option<&[String]>, session: &Session<'_>) -> Result<(), Us
     Ok(())
 }
 
-fn options(
+pub(super) fn options(
     context: &Context<'_>,
     args: &RunArgs,
     force: Option<Vec<String>>,
@@ -192,6 +216,7 @@ fn options(
             Continue::DependenciesSuccessful => FailurePolicy::DependenciesSuccessful,
             Continue::Always => FailurePolicy::Always,
         },
+        watching: false,
     })
 }
 
@@ -205,7 +230,7 @@ fn account(
 ) -> RunRecord {
     let mut tasks: Vec<_> = results.values().map(|done| done.record.clone()).collect();
     tasks.sort_by(|a, b| a.task.cmp(&b.task));
-    let counted = session.tree.scanner().memo().counters();
+    let counted = session.counters();
     let failed: Vec<&str> = tasks
         .iter()
         .filter(|task| task.status == Status::Failed)

@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn the_last_run_counts_once_though_its_record_is_kept_too() {
         let dir = tempfile::tempdir().unwrap();
-        let paths = Paths::new(dir.path());
+        let paths = Paths::new(dir.path(), None);
         assert_eq!(rate(&paths), Rate::default());
         record(&paths, "a.json", "2026-01-01T00:00:00Z", 1, 3);
         let newest = record(&paths, "b.json", "2026-01-02T00:00:00Z", 3, 1);
@@ -276,7 +276,7 @@ mod tests {
             bytes,
             if_deleted,
         };
-        let mut parts = parts(&Paths::new(Path::new("/ws")));
+        let mut parts = parts(&Paths::new(Path::new("/ws"), None));
         parts.push(part("x", &["/ws/.larder/x"], 1_234_567, "nothing"));
         let told = Told {
             location: PathBuf::from("/cache"),

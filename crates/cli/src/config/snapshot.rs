@@ -57,16 +57,20 @@ pub fn load_snapshot(path: &Path, root: &Path, variables: &Variables<'_>) -> Opt
         return None;
     }
     let (program, workspace): (&str, Workspace) = postcard::from_bytes(body).ok()?;
-    let holds = program == env!("CARGO_PKG_VERSION")
-        && workspace
-            .sources
-            .iter()
-            .all(|source| unchanged(source, root));
-    let same = workspace
-        .variables
+    (program == env!("CARGO_PKG_VERSION") && holds(&workspace, root, variables))
+        .then_some(workspace)
+}
+
+/// Whether everything that a workspace was resolved from has the stat it had, and every variable its value.
+pub fn holds(workspace: &Workspace, root: &Path, variables: &Variables<'_>) -> bool {
+    let same = |(name, digest): &(String, Option<[u8; 32]>)| {
+        variables(name).as_deref().map(digest_of) == *digest
+    };
+    workspace
+        .sources
         .iter()
-        .all(|(name, digest)| variables(name).as_deref().map(digest_of) == *digest);
-    (holds && same).then_some(workspace)
+        .all(|source| unchanged(source, root))
+        && workspace.variables.iter().all(same)
 }
 
 /// The digest of a variable's value: the value itself is not kept.

@@ -42,6 +42,18 @@ impl Cancel {
         Self::default()
     }
 
+    /// A cancellation that is raised whenever this one is, and may be raised by itself. It follows as long as the
+    /// subscription is kept.
+    pub fn child(&self) -> (Cancel, Subscription) {
+        let child = Cancel::new();
+        let raised = child.clone();
+        let subscription = self.subscribe(move || raised.raise("the run was interrupted"));
+        if let Some(urgency) = self.urgency() {
+            child.raise_to(urgency, "the run was interrupted");
+        }
+        (child, subscription)
+    }
+
     /// Asks for a stop. The first reason (such as `SIGINT`) stays; asking again makes the stop immediate.
     pub fn raise(&self, reason: &str) {
         let next = match self.urgency() {
@@ -172,6 +184,22 @@ mod tests {
         cancel.raise_to(Urgency::Graceful, "again");
         assert_eq!(cancel.urgency(), Some(Urgency::Immediate));
         assert_eq!(cancel.reason().as_deref(), Some("SIGINT"));
+    }
+
+    #[test]
+    fn a_child_follows_and_can_be_raised_alone() {
+        let parent = Cancel::new();
+        let (child, kept) = parent.child();
+        let (other, _kept) = parent.child();
+        child.raise("alone");
+        assert!(!parent.is_raised() && !other.is_raised());
+        parent.raise("all");
+        assert_eq!(other.urgency(), Some(Urgency::Graceful));
+        parent.raise("all");
+        assert_eq!(other.urgency(), Some(Urgency::Immediate));
+        assert_eq!(child.reason().as_deref(), Some("alone"));
+        drop(kept);
+        assert_eq!(parent.child().0.urgency(), Some(Urgency::Immediate));
     }
 
     #[test]

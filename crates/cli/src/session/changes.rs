@@ -3,8 +3,19 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
+/// A moment, as whoever tells changes counts them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clock {
+    /// Whose count it is: moments of another one say nothing.
+    pub instance: [u8; 16],
+    /// Grows with every change.
+    pub tick: u64,
+}
+
 /// So many paths are told apart; beyond that everything is looked at, which is then cheaper.
-pub const MOST_PATHS: usize = 10_000;
+pub const MOST_PATHS: usize = 2_000;
 
 /// Paths that may have changed. What changed and is not in it will not be seen: whoever cannot tell says
 /// [`everything`](ChangeSet::everything).
@@ -58,6 +69,11 @@ impl ChangeSet {
     /// Why everything is to be looked at, if it is.
     pub fn why_everything(&self) -> Option<&str> {
         self.everything.as_deref()
+    }
+
+    /// Whether this very path is named.
+    pub fn contains(&self, path: &[u8]) -> bool {
+        self.paths.contains(path)
     }
 
     /// The paths, sorted; none of them tells anything while [`why_everything`](Self::why_everything) does.

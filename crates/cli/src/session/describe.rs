@@ -7,7 +7,7 @@ use std::sync::Arc;
 use larder_cache::Row;
 use larder_fingerprint::{self as fingerprint, Description, Digest, Explanation};
 
-use crate::config::{Command, EnvMode, Workspace};
+use crate::config::{Command, EnvMode};
 use crate::execute::environment::{Env, Mode, environment};
 
 use super::Session;
@@ -44,6 +44,16 @@ pub fn closure(manifest: &[u8; 32], deps: &[DepResult]) -> [u8; 32] {
             .update(&dep.closure);
     }
     *hasher.finalize().as_bytes()
+}
+
+/// The salt of every key: that of the configuration, and what a host adds.
+fn salt(session: &Session<'_>) -> String {
+    let salt = session.workspace.settings.cache.salt.clone();
+    let salt = salt.unwrap_or_default();
+    match &session.options {
+        Some(options) => format!("{salt}\n{}", super::life::hex(options)),
+        None => salt,
+    }
 }
 
 /// Everything that enters the key of one task, owned.
@@ -143,7 +153,7 @@ impl Parts {
             outputs: spec.outputs.as_ref().map(globs),
             platform: (!spec.platform_independent)
                 .then(|| format!("{} {}", std::env::consts::OS, std::env::consts::ARCH)),
-            salt: workspace.settings.cache.salt.clone().unwrap_or_default(),
+            salt: salt(session),
         })
     }
 
@@ -204,6 +214,13 @@ impl Parts {
             platform: self.platform.as_deref(),
             salt: &self.salt,
         })
+    }
+}
+
+impl Parts {
+    /// Digest of all this: the key as it would be without any file.
+    pub fn digest(&self) -> [u8; 32] {
+        self.with(&Inputs::default(), &[], None, fingerprint::key).0
     }
 }
 
@@ -273,18 +290,10 @@ pub fn decode(bytes: &[u8]) -> Option<Explanation> {
 ///
 /// # Errors
 /// When one cannot be read.
-pub fn global_inputs(session: &Session<'_>, workspace: &Workspace) -> Result<Inputs, Fault> {
-    let items: Vec<crate::config::InputItem> = workspace
-        .settings
-        .global_inputs
-        .iter()
-        .cloned()
-        .map(crate::config::InputItem::Glob)
-        .collect();
-    if items.is_empty() {
+pub fn global_inputs(session: &Session<'_>) -> Result<Inputs, Fault> {
+    let Some(rule) = session.compiled.global(&session.workspace)? else {
         return Ok(Inputs::default());
-    }
-    let rule = super::inputs::rule_of(b"", &items)?;
+    };
     let mut inputs = rule.collect(&session.tree, &|path| {
         session.git_input(b"", path, &|_| false)
     })?;

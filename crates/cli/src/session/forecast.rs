@@ -13,7 +13,7 @@ use super::tree::{Fault, lossy};
 use super::{Run, discovered, words};
 
 /// What would happen to a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Nothing.

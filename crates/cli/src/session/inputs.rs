@@ -2,7 +2,7 @@
 //! Does not make keys.
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::Arc;
 
 use larder_fingerprint::git::GitInput;
 use larder_fingerprint::{Entry, Globs, Ignore, Row, Scan, Stat};
@@ -10,8 +10,10 @@ use larder_fingerprint::{Entry, Globs, Ignore, Row, Scan, Stat};
 use crate::config::{InputItem, Workspace};
 use crate::plan::{closure, known_by_key};
 
+use super::compiled::Compiled;
 use super::outputs::compiled;
 use super::tree::{Fault, Tree, lossy};
+use super::update::within;
 
 /// The inputs of one task at one moment.
 #[derive(Debug, Default)]
@@ -84,7 +86,6 @@ pub struct Rule {
     own: Vec<Globs>,
     /// Folders that these outputs lie in.
     own_folders: Vec<Vec<u8>>,
-    plain_default: bool,
 }
 
 #[derive(Debug)]
@@ -114,13 +115,11 @@ pub fn rule_of(dir: &[u8], declared: &[InputItem]) -> Result<Rule, Fault> {
             }
         });
     }
-    let plain_default = matches!(items.as_slice(), [Item::Default]);
     Ok(Rule {
         dir: dir.to_vec(),
         items,
         own: Vec::new(),
         own_folders: Vec::new(),
-        plain_default,
     })
 }
 
@@ -157,10 +156,11 @@ pub fn rule(workspace: &Workspace, task: usize) -> Result<Rule, Fault> {
     Ok(rule)
 }
 
-fn within(path: &[u8], folder: &[u8]) -> bool {
-    folder.is_empty()
-        || path == folder
-        || (path.starts_with(folder) && path.get(folder.len()) == Some(&b'/'))
+/// Whether globs may match something below a folder.
+pub(super) fn meets(globs: &Globs, folder: &[u8]) -> bool {
+    let prefixes = globs.literal_prefixes();
+    let mut prefixes = prefixes.iter();
+    prefixes.any(|prefix| within(prefix, folder) || within(folder, prefix))
 }
 
 impl Rule {
@@ -190,6 +190,32 @@ impl Rule {
         false
     }
 
+    /// Whether a change of a path may change these inputs. `folder`: so may anything below it; `hidden`: scans that honour
+    /// ignore files pass it over. Git inputs are not looked at.
+    pub fn reaches(&self, path: &[u8], folder: bool, hidden: bool) -> bool {
+        if self.takes(path, !hidden && within(path, &self.dir)) {
+            return true;
+        }
+        let own = || self.own_folders.iter().any(|folder| within(path, folder));
+        folder
+            && self.items.iter().any(|item| match item {
+                Item::Default => {
+                    within(&self.dir, path) || (within(path, &self.dir) && !hidden && !own())
+                }
+                Item::Glob {
+                    globs,
+                    negated: false,
+                } => meets(globs, path),
+                Item::Glob { negated: true, .. } | Item::Git(_) => false,
+            })
+    }
+
+    /// Whether ignore rules that change in a folder, or what git tracks there, may change these inputs.
+    pub fn shown_in(&self, folder: &[u8]) -> bool {
+        let default = |item: &Item| matches!(item, Item::Default);
+        self.items.iter().any(default) && (within(&self.dir, folder) || within(folder, &self.dir))
+    }
+
     /// The inputs as they are now.
     ///
     /// # Errors
@@ -215,54 +241,12 @@ impl Rule {
         git: &dyn Fn(&str) -> Result<GitInput, Fault>,
     ) -> Result<Inputs, Fault> {
         let mut inputs = Inputs::default();
-        if self.plain_default {
-            let scan = tree.scan(&self.dir, Ignore::Honour)?;
-            let entries: Vec<Entry<'_>> = scan
-                .iter()
-                .filter(|entry| self.default_takes(entry.path))
-                .collect();
-            inputs.rows = tree.scanner().rows(&entries)?;
-            inputs.stats = entries.iter().map(|entry| Some(entry.stat)).collect();
-            return Ok(inputs);
-        }
-        let mut scans: Vec<(std::sync::Arc<Scan>, bool)> = Vec::new();
-        let mut literals = Vec::new();
-        for item in &self.items {
-            match item {
-                Item::Default => scans.push((tree.scan(&self.dir, Ignore::Honour)?, true)),
-                Item::Glob {
-                    globs,
-                    negated: false,
-                } => {
-                    for prefix in globs.literal_prefixes() {
-                        scans.push((tree.scan(&prefix, Ignore::Never)?, false));
-                    }
-                    literals.extend(globs.literals());
-                }
-                Item::Glob { negated: true, .. } => {}
-                Item::Git(path) => inputs.git.push((path.clone(), git(path)?)),
-            }
-        }
-        let mut entries: Vec<Entry<'_>> = Vec::new();
-        for (scan, default) in &scans {
-            entries.extend(scan.iter().filter(|entry| self.takes(entry.path, *default)));
-        }
-        if scans.len() > 1 {
-            entries.sort_unstable_by_key(|entry| entry.path);
-            entries.dedup_by_key(|entry| entry.path);
-        }
-        let missing: Vec<Vec<u8>> = literals
-            .into_iter()
-            .filter(|path| {
-                let next = entries.partition_point(|entry| entry.path < path.as_slice());
-                let there = entries
-                    .get(next)
-                    .is_some_and(|entry| within(entry.path, path));
-                !there && self.takes(path, false)
-            })
-            .collect();
+        let looked = self.look(tree, git)?;
+        let entries = self.entries(&looked);
+        let missing = self.missing(&looked, &entries);
         inputs.rows = tree.scanner().rows(&entries)?;
         inputs.stats = entries.iter().map(|entry| Some(entry.stat)).collect();
+        inputs.git = looked.git;
         if missing.is_empty() {
             return Ok(inputs);
         }
@@ -272,9 +256,127 @@ impl Rule {
             .collect();
         rows.extend(missing.iter().map(|path| (Row::absent(path), None)));
         rows.sort_by(|a, b| a.0.path.cmp(&b.0.path));
-        rows.dedup_by(|a, b| a.0.path == b.0.path);
         (inputs.rows, inputs.stats) = rows.into_iter().unzip();
         Ok(inputs)
+    }
+
+    /// Whether a new look finds the very inputs that were found before, by stat tuple and by digest. It makes no rows, so
+    /// that it costs little where nothing changed, which is the rule; what changed, [`Inputs::first_difference`] tells.
+    ///
+    /// # Errors
+    /// When something cannot be looked at. A file that cannot be read is no error but a change.
+    pub fn still_holds(
+        &self,
+        before: &Inputs,
+        tree: &Tree,
+        git: &dyn Fn(&str) -> Result<GitInput, Fault>,
+    ) -> Result<bool, Fault> {
+        let looked = self.look(tree, git)?;
+        let entries = self.entries(&looked);
+        let missing = self.missing(&looked, &entries);
+        if looked.git != before.git || entries.len() + missing.len() != before.rows.len() {
+            return Ok(false);
+        }
+        let (mut now, mut gone) = (entries.iter(), missing.iter());
+        let same = |(row, stat): (&Row, &Option<Stat>)| match stat {
+            Some(stat) => now
+                .next()
+                .is_some_and(|entry| entry.path == row.path && entry.stat == *stat),
+            None => gone.next().is_some_and(|path| *path == row.path),
+        };
+        if !before.rows.iter().zip(&before.stats).all(same) {
+            return Ok(false);
+        }
+        // A stamp that cannot be believed, and a link that leads elsewhere, show in the digest alone.
+        let there = before.rows.iter().zip(&before.stats);
+        let there = there.filter(|(_, stat)| stat.is_some());
+        let digests = tree.scanner().digests(&entries);
+        Ok(there
+            .zip(&digests)
+            .all(|((row, _), now)| now.as_ref().is_ok_and(|now| *now == row.digest)))
+    }
+
+    /// Scans all that may hold an input, each folder once.
+    fn look(
+        &self,
+        tree: &Tree,
+        git: &dyn Fn(&str) -> Result<GitInput, Fault>,
+    ) -> Result<Looked, Fault> {
+        let mut looked = Looked::default();
+        for item in &self.items {
+            match item {
+                Item::Default => looked.add(tree.scan(&self.dir, Ignore::Honour)?, true),
+                Item::Glob {
+                    globs,
+                    negated: false,
+                } => {
+                    for prefix in globs.literal_prefixes() {
+                        looked.add(tree.scan(&prefix, Ignore::Never)?, false);
+                    }
+                    looked.literals.extend(globs.literals());
+                }
+                Item::Glob { negated: true, .. } => {}
+                Item::Git(path) => looked.git.push((path.clone(), git(path)?)),
+            }
+        }
+        Ok(looked)
+    }
+
+    /// What the rule takes of what was scanned, sorted by path, each path once.
+    fn entries<'l>(&self, looked: &'l Looked) -> Vec<Entry<'l>> {
+        let mut entries: Vec<Entry<'_>> = Vec::new();
+        for (scan, default) in &looked.scans {
+            let mut taken = scan.select(|entry| self.takes(entry.path, *default));
+            if entries.is_empty() {
+                entries = taken;
+            } else {
+                entries.append(&mut taken);
+            }
+        }
+        if looked.scans.len() > 1 {
+            // A stable sort finds that each scan is sorted and merges them.
+            entries.sort_by_key(|entry| entry.path);
+            entries.dedup_by_key(|entry| entry.path);
+        }
+        entries
+    }
+
+    /// Files that are named and not there, sorted.
+    fn missing(&self, looked: &Looked, entries: &[Entry<'_>]) -> Vec<Vec<u8>> {
+        let is_missing = |path: &&Vec<u8>| {
+            let next = entries.partition_point(|entry| entry.path < path.as_slice());
+            let there = entries
+                .get(next)
+                .is_some_and(|entry| within(entry.path, path));
+            !there && self.takes(path, false)
+        };
+        let mut missing: Vec<Vec<u8>> =
+            looked.literals.iter().filter(is_missing).cloned().collect();
+        missing.sort_unstable();
+        missing.dedup();
+        missing
+    }
+}
+
+/// What was looked at for one rule.
+#[derive(Default)]
+struct Looked {
+    /// Each scan with whether it honours ignore files.
+    scans: Vec<(Arc<Scan>, bool)>,
+    /// Paths that are named without wildcards.
+    literals: Vec<Vec<u8>>,
+    git: Vec<(String, GitInput)>,
+}
+
+impl Looked {
+    /// Many globs begin in one folder: its scan is gone through once.
+    fn add(&mut self, scan: Arc<Scan>, default: bool) {
+        let known = |(known, as_default): &(Arc<Scan>, bool)| {
+            *as_default == default && Arc::ptr_eq(known, &scan)
+        };
+        if !self.scans.iter().any(known) {
+            self.scans.push((scan, default));
+        }
     }
 }
 
@@ -284,28 +386,22 @@ impl Rule {
 /// Names the file, its owner and the two lines that mend it.
 pub fn refuse_foreign_outputs(
     workspace: &Workspace,
+    compiled: &Compiled,
     task: usize,
-    id: &str,
     paths: &mut dyn Iterator<Item = &Vec<u8>>,
     owner_of: &dyn Fn(&[u8]) -> Option<String>,
-    names: &OnceLock<Vec<String>>,
 ) -> Result<(), Fault> {
     let mut needed = None;
     for path in paths {
         let Some(owner) = owner_of(path) else {
             continue;
         };
-        if owner == id {
+        if owner == compiled.id(task) {
             continue;
         }
         let needed = needed.get_or_insert_with(|| closure(workspace, &[task]));
-        let ids = names.get_or_init(|| {
-            (0..workspace.tasks.len())
-                .map(|task| crate::plan::task_id(workspace, task))
-                .collect()
-        });
         // An owner that is no longer configured cannot run before or after this task.
-        let Some(at) = ids.iter().position(|candidate| *candidate == owner) else {
+        let Some(at) = compiled.task(&owner) else {
             continue;
         };
         if !needed.contains(&at) {
@@ -321,89 +417,4 @@ pub fn refuse_foreign_outputs(
 }
 
 #[cfg(test)]
-mod tests {
-    use larder_fingerprint::{Digest, Kind, RowKind};
-
-    use super::*;
-
-    /// Inputs from paths with the first byte of their digest and the time of their last change, and git trees.
-    fn inputs(files: &[(&str, u8, i64)], git: &[(&str, u8)]) -> Inputs {
-        let digest = |byte| Digest([byte; 32]);
-        let row = |(path, byte, _): &(&str, u8, i64)| Row {
-            path: path.as_bytes().to_vec(),
-            kind: RowKind::File,
-            executable: false,
-            digest: digest(*byte),
-        };
-        let stat = |(_, _, time): &(&str, u8, i64)| Stat {
-            kind: Kind::File,
-            size: 1,
-            mtime_ns: *time,
-            ctime_ns: *time,
-            dev: 1,
-            ino: 1,
-            mode: 0o644,
-            nlink: 1,
-        };
-        Inputs {
-            rows: files.iter().map(row).collect(),
-            stats: files.iter().map(|file| Some(stat(file))).collect(),
-            git: git
-                .iter()
-                .map(|(path, byte)| {
-                    let input = GitInput {
-                        digest: digest(1),
-                        stamp: digest(*byte),
-                    };
-                    ((*path).to_owned(), input)
-                })
-                .collect(),
-            discovered: None,
-        }
-    }
-
-    #[test]
-    fn every_kind_of_change_is_a_difference_and_names_what_changed() {
-        let files: &[(&str, u8, i64)] = &[("a", 1, 5), ("b", 2, 5)];
-        let trees: &[(&str, u8)] = &[("s", 8), ("t", 9)];
-        let before = inputs(files, trees);
-        for (what, later, difference) in [
-            ("nothing", inputs(files, trees), None),
-            (
-                "equal content written again",
-                inputs(&[("a", 1, 5), ("b", 2, 6)], trees),
-                Some(("b", "was written")),
-            ),
-            (
-                // What a link leads to: its own stat tuple stays.
-                "content under an equal stat tuple",
-                inputs(&[("a", 1, 5), ("b", 3, 5)], trees),
-                Some(("b", "was written")),
-            ),
-            (
-                "one file less",
-                inputs(&files[..1], trees),
-                Some(("b", "vanished")),
-            ),
-            (
-                "another name",
-                inputs(&[("a", 1, 5), ("c", 2, 5)], trees),
-                Some(("b", "vanished")),
-            ),
-            (
-                "one file more",
-                inputs(&[("a", 1, 5), ("b", 2, 5), ("c", 2, 5)], trees),
-                Some(("c", "appeared")),
-            ),
-            (
-                "a git tree",
-                inputs(files, &[("s", 8), ("t", 7)]),
-                Some(("t", "was written")),
-            ),
-        ] {
-            let found = before.first_difference(&later);
-            let wanted = difference.map(|(path, how)| (path.as_bytes().to_vec(), how));
-            assert_eq!(found, wanted, "{what}");
-        }
-    }
-}
+mod tests;

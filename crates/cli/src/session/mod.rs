@@ -5,24 +5,21 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use larder_cache::{DiskStore, PackOptions};
-use larder_fingerprint::git::GitInput;
-use larder_fingerprint::{Digest, DiskFiles, Memo, Scanner};
-use larder_timing::Clock;
+use larder_fingerprint::{Counters, Digest};
 
-use around::{boot, cache_dir, root_digest, secret, variables};
-
-use crate::config::{self, Workspace};
-use crate::diagnostics::{self, CONFIG, PROCESS};
+use crate::config::Workspace;
+use crate::diagnostics;
 use crate::execute::{Cancel, Executor};
 use crate::record::TaskRecord;
 use crate::state::State;
 
 mod around;
 pub mod changes;
+pub mod compiled;
 mod depfile;
 pub mod describe;
 pub mod discovered;
@@ -31,13 +28,25 @@ pub mod format;
 pub mod inputs;
 pub mod life;
 pub mod lock;
+mod open;
 pub mod outputs;
 pub mod run;
+pub mod snapshot;
+mod tools;
 pub mod tree;
+mod update;
+mod warm;
 pub mod words;
 
+pub use changes::{ChangeSet, Clock};
+pub use open::{OpenError, workspace};
 pub use run::Run;
-use tree::{Fault, Tree};
+pub use update::Affected;
+
+use compiled::Compiled;
+use tools::{ToolCall, ToolOutput};
+use tree::Tree;
+use warm::Warm;
 
 /// The size a cache is trimmed to when `[cache] max-size` is absent, in bytes.
 pub const DEFAULT_MAX_SIZE: u64 = 20_000_000_000;
@@ -49,12 +58,16 @@ pub const DEFAULT_MAX_AGE: u64 = 30 * 24 * 60 * 60;
 pub struct Paths {
     /// `.larder`.
     pub folder: PathBuf,
+    /// Where the memo and the snapshots lie.
+    pub incremental: PathBuf,
     /// The state file.
     pub state: PathBuf,
     /// The stat memo.
     pub memo: PathBuf,
     /// The resolved configuration.
     pub snapshot: PathBuf,
+    /// What a session knows of its tasks.
+    pub session: PathBuf,
     /// Intent records.
     pub intents: PathBuf,
     /// Task locks.
@@ -68,23 +81,28 @@ pub struct Paths {
 }
 
 impl Paths {
-    pub(crate) fn new(root: &Path) -> Paths {
+    /// The places below `root`; `incremental` is another folder for what only saves work.
+    pub(crate) fn new(root: &Path, incremental: Option<&Path>) -> Paths {
         let folder = root.join(".larder");
+        let incremental = incremental.map_or_else(|| folder.clone(), Path::to_owned);
         Paths {
             state: folder.join("state"),
-            memo: folder.join("memo"),
-            snapshot: folder.join("workspace"),
+            memo: incremental.join("memo"),
+            snapshot: incremental.join("workspace"),
+            session: incremental.join("session"),
             intents: folder.join("intents"),
             locks: folder.join("locks"),
             rescued: folder.join("rescued"),
             last_run: folder.join("last-run.json"),
             runs: folder.join("runs"),
             folder,
+            incremental,
         }
     }
 }
 
 /// What a session is opened with.
+#[derive(Clone)]
 pub struct Surroundings<'a> {
     /// The whole environment.
     pub env: &'a [(OsString, OsString)],
@@ -95,13 +113,14 @@ pub struct Surroundings<'a> {
     /// Stops everything.
     pub cancel: Cancel,
     /// Tells the time.
-    pub clock: &'a dyn Clock,
+    pub clock: &'a dyn larder_timing::Clock,
+    /// Digest of whatever else the results hang on, for a host with options of its own. It enters every key.
+    pub options: Option<[u8; 32]>,
+    /// Whether memo and snapshots of earlier runs are used. Without them everything is looked at; the results are equal.
+    pub incremental: bool,
+    /// Where memo and snapshots lie; absent: in `.larder`.
+    pub incremental_dir: Option<PathBuf>,
 }
-
-/// What a tool command printed, or why it failed.
-type ToolOutput = Result<Vec<u8>, String>;
-/// A tool command, the folder it runs in and its environment.
-type ToolCall = (String, PathBuf, Vec<(OsString, OsString)>);
 
 /// An opened workspace.
 pub struct Session<'a> {
@@ -117,12 +136,16 @@ pub struct Session<'a> {
     pub tree: Tree,
     /// What is known of its tasks.
     pub state: State,
+    /// What follows from the configuration.
+    pub compiled: Compiled,
     /// The environment.
     pub env: &'a [(OsString, OsString)],
     /// Runs commands.
     pub executor: &'a dyn Executor,
     /// Stops everything.
     pub cancel: Cancel,
+    /// Digest of what a host's results hang on besides.
+    pub options: Option<[u8; 32]>,
     /// Digest of the root's path, for results bound to it.
     pub root_digest: [u8; 32],
     /// Whether any intent record was there at the start.
@@ -133,7 +156,19 @@ pub struct Session<'a> {
     pub ancestors: String,
     /// Keyed hashes of variables in explanations use this.
     pub secret: [u8; 32],
-    clock: &'a dyn Clock,
+    around: Surroundings<'a>,
+    warm: Warm,
+    /// The moment of the snapshot that was taken over.
+    since: Option<Clock>,
+    /// Requests that found everything up to date then.
+    quiet: Vec<format::Quiet>,
+    /// Git's index files, of the root and each mount, and what they were when last looked at.
+    indexes: Vec<Option<PathBuf>>,
+    indexes_seen: Vec<Option<format::Stamp>>,
+    /// The configuration changed and is wrong.
+    stale_configuration: bool,
+    /// Counters of the memo when the last run began.
+    counted: Counters,
     cache_dir: Result<PathBuf, String>,
     store: OnceLock<Option<DiskStore>>,
     warnings: Mutex<Vec<String>>,
@@ -142,119 +177,7 @@ pub struct Session<'a> {
     tools: Mutex<HashMap<ToolCall, ToolOutput>>,
 }
 
-/// Why a session cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The configuration is wrong.
-    #[error(transparent)]
-    Config(#[from] config::ConfigError),
-    /// A folder or file of the workspace is beyond use.
-    #[error("{what} {}: {source}\n  make it readable and writable", path.display())]
-    Io {
-        /// What was attempted.
-        what: &'static str,
-        /// Where.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
-}
-
-/// Reads the workspace's configuration, from the last resolution where nothing it rests on changed.
-///
-/// # Errors
-/// When the configuration is wrong.
-pub fn workspace(root: &Path, env: &[(OsString, OsString)]) -> Result<Workspace, OpenError> {
-    let paths = Paths::new(root);
-    let variables = variables(env);
-    if let Some(workspace) = config::load_snapshot(&paths.snapshot, root, &variables) {
-        return Ok(workspace);
-    }
-    Ok(config::load(root, &variables)?)
-}
-
-impl<'a> Session<'a> {
-    /// Opens the workspace at `root`.
-    ///
-    /// # Errors
-    /// When its configuration is wrong, or it cannot be read.
-    pub fn open(root: &Path, around: Surroundings<'a>) -> Result<Session<'a>, OpenError> {
-        let io = |what: &'static str, path: &Path| {
-            let path = path.to_owned();
-            move |source| OpenError::Io { what, path, source }
-        };
-        let root = root.canonicalize().map_err(io("cannot find", root))?;
-        let paths = Paths::new(&root);
-        let known = config::load_snapshot(&paths.snapshot, &root, &variables(around.env));
-        let fresh = known.is_none();
-        log::debug!(target: CONFIG, "{}: {}", paths.snapshot.display(), if fresh { "does not hold, so the configuration is read again" } else { "nothing it rests on changed" });
-        let workspace = match known {
-            Some(workspace) => workspace,
-            None => config::load(&root, &variables(around.env))?,
-        };
-        log::debug!(target: CONFIG, "{} projects, {} tasks", workspace.projects.len(), workspace.tasks.len());
-        if !paths.folder.join(".gitignore").exists() {
-            std::fs::create_dir_all(&paths.folder).map_err(io("cannot create", &paths.folder))?;
-            let ignore = paths.folder.join(".gitignore");
-            std::fs::write(&ignore, "*\n").map_err(io("cannot write", &ignore))?;
-        }
-        if fresh {
-            // Without the snapshot the next start reads the configuration again: slower, not wrong.
-            let _ = config::save_snapshot(&paths.snapshot, &workspace);
-        }
-        let mut files = DiskFiles::open(&root).map_err(io("cannot open", &root))?;
-        let mut mounts = Vec::new();
-        for mount in &workspace.mounts {
-            let folder = tree::to_path(&root, &mount.folder);
-            let folder = folder
-                .canonicalize()
-                .map_err(io("cannot find the project in", &folder))?;
-            files = files
-                .with_mount(&mount.prefix, &folder)
-                .map_err(io("cannot open the project in", &folder))?;
-            mounts.push((mount.prefix.clone(), folder));
-        }
-        let memo = Memo::open(&paths.memo, boot());
-        let mut scanner = Scanner::new(Arc::new(files), memo);
-        if let Some(tracked) = larder_fingerprint::git::tracked(&root) {
-            scanner = scanner.with_tracked(tracked);
-        }
-        for (prefix, folder) in &mounts {
-            scanner = scanner.with_mount(prefix, larder_fingerprint::git::tracked(folder));
-        }
-        let var = |name: &str| {
-            around
-                .env
-                .iter()
-                .find(|(key, _)| key == name)
-                .map(|(_, value)| value.to_string_lossy().into_owned())
-        };
-        let cache_dir = cache_dir(&root, &workspace, around.cache_dir, around.env);
-        Ok(Session {
-            state: State::open(&paths.state),
-            secret: secret(&paths.folder).map_err(io("cannot keep a secret in", &paths.folder))?,
-            records_found: crate::state::intent::any(&paths.intents),
-            root_digest: root_digest(&root, &mounts),
-            mounts,
-            own: crate::execute::leftovers::own(),
-            ancestors: var(lock::ANCESTORS).unwrap_or_default(),
-            tree: Tree::new(scanner),
-            root,
-            workspace,
-            paths,
-            env: around.env,
-            executor: around.executor,
-            cancel: around.cancel,
-            clock: around.clock,
-            cache_dir,
-            store: OnceLock::new(),
-            warnings: Mutex::default(),
-            cache_faults: AtomicU64::new(0),
-            bytes_restored: AtomicU64::new(0),
-            tools: Mutex::default(),
-        })
-    }
-
+impl Session<'_> {
     /// The cache, opened when first needed: a run in which nothing is to do never touches it.
     pub fn store(&self) -> Option<&DiskStore> {
         let open = || {
@@ -303,6 +226,32 @@ impl<'a> Session<'a> {
                 "the cache in {} cannot be trimmed: {message}",
                 dir.display()
             ));
+        }
+    }
+
+    /// A run begins: what only one run has to say is forgotten, and what another process wrote is read.
+    fn begin(&mut self) {
+        self.warnings = Mutex::default();
+        self.cache_faults = AtomicU64::new(0);
+        self.bytes_restored = AtomicU64::new(0);
+        self.tools = Mutex::default();
+        self.counted = self.tree.scanner().memo().counters();
+        self.records_found = crate::state::intent::any(&self.paths.intents);
+        if self.state.is_stale() {
+            self.state = State::open(&self.paths.state);
+        }
+        self.tree.forget_scans();
+    }
+
+    /// Work counted since the last run began.
+    pub fn counters(&self) -> Counters {
+        let now = self.tree.scanner().memo().counters();
+        Counters {
+            stat_calls: now.stat_calls - self.counted.stat_calls,
+            memo_hits: now.memo_hits - self.counted.memo_hits,
+            memo_misses: now.memo_misses - self.counted.memo_misses,
+            bytes_hashed: now.bytes_hashed - self.counted.bytes_hashed,
+            folders_listed: now.folders_listed - self.counted.folders_listed,
         }
     }
 
@@ -388,96 +337,6 @@ impl<'a> Session<'a> {
 
     /// Nanoseconds since 1970.
     pub fn now_ns(&self) -> i64 {
-        self.clock.now().wall_ns
-    }
-
-    /// The output of a tool command, run once a (command, folder, environment) and run.
-    ///
-    /// # Errors
-    /// When it fails.
-    fn tool(
-        &self,
-        command: &str,
-        folder: &Path,
-        env: &[(OsString, OsString)],
-    ) -> Result<Vec<u8>, Fault> {
-        let key = (command.to_owned(), folder.to_owned(), env.to_vec());
-        let known = self
-            .tools
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&key)
-            .cloned();
-        let result = known.unwrap_or_else(|| {
-            let result = self.run_tool(command, folder, env);
-            self.tools
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(key, result.clone());
-            result
-        });
-        result.map_err(Fault::Words)
-    }
-
-    fn run_tool(
-        &self,
-        command: &str,
-        folder: &Path,
-        env: &[(OsString, OsString)],
-    ) -> Result<Vec<u8>, String> {
-        let spec = crate::execute::Spec {
-            command: crate::execute::Command::Shell(command.to_owned()),
-            cwd: folder.to_owned(),
-            env: env.to_vec(),
-            timeout: None,
-            grace: run::GRACE,
-            extra_args: Vec::new(),
-        };
-        let mut output = Vec::new();
-        log::debug!(target: PROCESS, "tool `{command}` in {}", folder.display());
-        let exit = self
-            .executor
-            .run(
-                &spec,
-                &mut |_, bytes| output.extend_from_slice(bytes),
-                &self.cancel,
-            )
-            .map_err(|error| error.to_string())?;
-        if exit.success() {
-            return Ok(output);
-        }
-        if exit == crate::execute::Exit::Interrupted {
-            return Err("interrupted before it started".to_owned());
-        }
-        Err(format!(
-            "the tool command `{command}` failed ({}), so the key cannot be made:\n{}\n  correct `tools`, or install the tool",
-            words::exit(exit),
-            String::from_utf8_lossy(&output).trim_end()
-        ))
-    }
-
-    /// The digest of a git input, relative to a project.
-    ///
-    /// # Errors
-    /// When the folder cannot be read.
-    fn git_input(
-        &self,
-        dir: &[u8],
-        path: &str,
-        left_out: &dyn Fn(&[u8]) -> bool,
-    ) -> Result<GitInput, Fault> {
-        let folder = self.path_of(dir).join(path);
-        let places = discovered::Places {
-            root: &self.root,
-            mounts: &self.mounts,
-        };
-        let real = folder.canonicalize().unwrap_or(folder.clone());
-        let place = discovered::told(places, &real);
-        let inside = |below: &[u8]| match place.as_slice() {
-            b"" => left_out(below),
-            place => left_out(&[place, b"/", below].concat()),
-        };
-        larder_fingerprint::git::git_input(&folder, &inside)
-            .map_err(|error| Fault::Words(format!("the git input {path} cannot be read: {error}")))
+        self.around.clock.now().wall_ns
     }
 }

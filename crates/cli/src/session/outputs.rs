@@ -67,6 +67,11 @@ impl Outputs {
         self.globs.is_match(path)
     }
 
+    /// Whether a change of a path, or of anything below it if it is a `folder`, may change what lies there.
+    pub fn reaches(&self, path: &[u8], folder: bool) -> bool {
+        self.covers(path) || (folder && super::inputs::meets(&self.globs, path))
+    }
+
     /// What lies under the globs now, by path.
     ///
     /// # Errors

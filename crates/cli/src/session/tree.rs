@@ -77,6 +77,10 @@ pub struct View {
 }
 
 impl View {
+    fn entry(&self, path: &[u8]) -> Option<Entry<'_>> {
+        self.scans.iter().find_map(|scan| scan.get(path))
+    }
+
     /// The first path whose stat tuple or presence differs in another view.
     pub fn difference(&self, other: &View) -> Option<Vec<u8>> {
         let differs = |path: &&Vec<u8>| self.seen.get(*path) != other.seen.get(*path);
@@ -109,6 +113,12 @@ impl Tree {
     /// The scanner, for its memo and counters.
     pub fn scanner(&self) -> &Scanner {
         &self.scanner
+    }
+
+    /// Anything may have changed, ignore files included.
+    pub fn forget(&mut self) {
+        self.forget_scans();
+        self.scanner.forget_rules();
     }
 
     /// Commands ran or files were restored: scans taken before are not used again.
@@ -180,9 +190,7 @@ impl Tree {
         wanted: &dyn Fn(&[u8], &Seen) -> bool,
     ) -> Result<Vec<Row>, Fault> {
         let paths = view.seen.iter().filter(|(path, seen)| wanted(path, seen));
-        let entries: Vec<Entry<'_>> = paths
-            .filter_map(|(path, _)| view.scans.iter().find_map(|scan| scan.get(path)))
-            .collect();
+        let entries: Vec<Entry<'_>> = paths.filter_map(|(path, _)| view.entry(path)).collect();
         self.output_rows(&entries)
     }
 
@@ -248,10 +256,27 @@ impl Tree {
     pub fn out_of_place(&self, rows: &[Row]) -> Result<Vec<Vec<u8>>, Fault> {
         let paths: Vec<&[u8]> = rows.iter().map(|row| row.path.as_slice()).collect();
         let scan = self.scanner.look(&paths)?;
+        self.unlike(rows, &|path| scan.get(path))
+    }
+
+    /// Paths of `rows` where a view that was just taken of all of them saw something else. Spares a second look.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn out_of_place_in(&self, view: &View, rows: &[Row]) -> Result<Vec<Vec<u8>>, Fault> {
+        self.unlike(rows, &|path| view.entry(path))
+    }
+
+    /// Paths of `rows` where `found` is something else.
+    fn unlike<'s>(
+        &self,
+        rows: &[Row],
+        found: &dyn Fn(&[u8]) -> Option<Entry<'s>>,
+    ) -> Result<Vec<Vec<u8>>, Fault> {
         let mut wrong = Vec::new();
         let mut candidates = Vec::new();
         for row in rows {
-            match scan.get(&row.path) {
+            match found(&row.path) {
                 Some(entry) if plausible(row, &entry) => candidates.push((row, entry)),
                 _ => wrong.push(row.path.clone()),
             }

@@ -15,6 +15,9 @@ use crate::files::{Hashed, Kind, Listed, Moment, Stat, join};
 /// From this many names on, opening their folder is cheaper than walking its path for each.
 const WORTH_OPENING: usize = 8;
 
+/// The same for reading, where each name walks the path but once.
+const WORTH_OPENING_TO_READ: usize = 3;
+
 #[derive(Debug)]
 pub(super) struct Root {
     folder: OwnedFd,
@@ -135,13 +138,45 @@ impl Root {
     }
 
     pub(super) fn hash(&self, path: &[u8], follow: bool, buffer: &mut [u8]) -> io::Result<Hashed> {
+        let (start, path) = self.start(path);
+        self.hash_at(start, path, follow, buffer)
+    }
+
+    pub(super) fn hash_in(
+        &self,
+        folder: &[u8],
+        names: &[&[u8]],
+        buffer: &mut [u8],
+        done: &mut dyn FnMut(usize, io::Result<Hashed>),
+    ) {
+        if names.len() >= WORTH_OPENING_TO_READ && !folder.is_empty() {
+            let opened = self.open_at(folder, OFlags::DIRECTORY | OFlags::NOFOLLOW);
+            if let Ok(opened) = opened {
+                for (index, name) in names.iter().enumerate() {
+                    done(index, self.hash_at(opened.as_fd(), name, false, buffer));
+                }
+                return;
+            }
+        }
+        for (index, name) in names.iter().enumerate() {
+            done(index, self.hash(&join(folder, name), false, buffer));
+        }
+    }
+
+    fn hash_at(
+        &self,
+        start: BorrowedFd<'_>,
+        path: &[u8],
+        follow: bool,
+        buffer: &mut [u8],
+    ) -> io::Result<Hashed> {
         let at_ns = now_ns();
         // Not blocking: a pipe put in the file's place must not hang the run.
-        let mut flags = OFlags::NONBLOCK;
+        let mut flags = OFlags::NONBLOCK | OFlags::CLOEXEC;
         if !follow {
             flags |= OFlags::NOFOLLOW;
         }
-        let file = match self.open_at(path, flags) {
+        let file = match rustix::fs::openat(start, or_dot(path), flags, Mode::empty()) {
             Ok(file) => file,
             Err(Errno::LOOP) => return Err(io::ErrorKind::InvalidInput.into()),
             Err(Errno::NOTDIR) => return Err(io::ErrorKind::NotFound.into()),

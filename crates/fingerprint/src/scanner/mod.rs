@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use crate::Digest;
 use crate::digest::FileFingerprint;
-use crate::files::{Files, Kind, Stat, join, split, stat};
+use crate::files::{Files, Hashed, Kind, Stat, join, split, stat};
 use crate::format::{Fate, Tuple};
 use crate::ignores::Shape;
 use crate::manifest::{Row, RowKind, link_digest};
@@ -30,6 +30,8 @@ const PARALLEL: usize = 32;
 const PARALLEL_FILES: usize = 256;
 /// From this many bytes to read on, too.
 const PARALLEL_BYTES: u64 = 2 << 20;
+/// From this many entries on, threads are worth waking to ask the memo.
+const PARALLEL_LOOKS: usize = 8192;
 const BUFFER: usize = 256 * 1024;
 /// Folders no scan enters, and files of that name it passes over.
 const PRIVATE: [&[u8]; 2] = [b".git", b".larder"];
@@ -134,6 +136,11 @@ impl Scanner {
     /// The memo, to save it or to read its counters.
     pub fn memo(&self) -> &Memo {
         &self.memo
+    }
+
+    /// Whether a path is known to have been a folder: in this run, or when the memo was written.
+    pub fn knows_folder(&self, path: &[u8]) -> bool {
+        self.memo.listing(path).is_some() || self.memo.view().find_folder(path).is_some()
     }
 
     /// The files it scans.
@@ -276,7 +283,12 @@ impl Scanner {
 
     /// The digests of many entries, in their order, read in parallel.
     pub fn digests(&self, entries: &[Entry<'_>]) -> Vec<Result<Digest, ReadError>> {
-        let known: Vec<_> = entries.iter().map(|entry| self.remembered(entry)).collect();
+        let known: Vec<_> = if entries.len() < PARALLEL_LOOKS {
+            entries.iter().map(|entry| self.remembered(entry)).collect()
+        } else {
+            let known = entries.par_iter().with_min_len(1024);
+            known.map(|entry| self.remembered(entry)).collect()
+        };
         let (mut misses, mut bytes) = (0, 0);
         for (entry, _) in entries
             .iter()
@@ -287,15 +299,30 @@ impl Scanner {
             bytes += entry.stat.size;
         }
         self.count(&self.memo.counters.memo_hits, (known.len() - misses) as u64);
-        let digest = |(entry, known): (&Entry<'_>, Option<Digest>)| match known {
-            Some(digest) => Ok(digest),
-            None => self.fresh(entry),
-        };
-        // A run has its own workers; waking more for a few small files costs more than reading them.
-        if misses < PARALLEL_FILES && (misses < 2 || bytes < PARALLEL_BYTES) {
-            return entries.iter().zip(known).map(digest).collect();
+        if misses == 0 {
+            return known.into_iter().flatten().map(Ok).collect();
         }
-        entries.par_iter().zip(known).map(digest).collect()
+        let mut missing: Vec<(usize, &Entry<'_>)> = (entries.iter().enumerate())
+            .filter(|(index, _)| known[*index].is_none())
+            .collect();
+        missing.sort_by_key(|(_, entry)| entry.path);
+        // A run has its own workers; waking more for a few small files costs more than reading them.
+        let alone = misses < PARALLEL_FILES && (misses < 2 || bytes < PARALLEL_BYTES);
+        let groups = together(&missing);
+        let fresh: Vec<Vec<_>> = if alone {
+            groups.iter().map(|group| self.fresh_in(group)).collect()
+        } else {
+            let groups = groups.par_iter();
+            groups.map(|group| self.fresh_in(group)).collect()
+        };
+        let mut digests: Vec<Result<Digest, ReadError>> = known
+            .into_iter()
+            .map(|known| Ok(known.unwrap_or_default()))
+            .collect();
+        for (index, digest) in fresh.into_iter().flatten() {
+            digests[index] = digest;
+        }
+        digests
     }
 
     /// Manifest rows of entries, in their order.
@@ -367,6 +394,28 @@ impl Scanner {
         }
     }
 
+    /// Reads entries of one folder, each with a number that goes with its digest.
+    fn fresh_in(&self, group: &[(usize, &Entry<'_>)]) -> Vec<(usize, Result<Digest, ReadError>)> {
+        let is_file = |(_, entry): &&(usize, &Entry<'_>)| entry.stat.kind != Kind::Link;
+        let (files, links): (Vec<_>, Vec<_>) = group.iter().partition(is_file);
+        let mut digests: Vec<_> = (links.iter())
+            .map(|(index, entry)| (*index, self.fresh(entry)))
+            .collect();
+        let folder = files
+            .first()
+            .map_or(&b""[..], |(_, file)| split(file.path).0);
+        let names: Vec<&[u8]> = files.iter().map(|(_, file)| split(file.path).1).collect();
+        self.count(&self.memo.counters.memo_misses, names.len() as u64);
+        with_buffer(|buffer| {
+            self.files
+                .hash_in(folder, &names, buffer, &mut |at, hashed| {
+                    let (index, file) = files[at];
+                    digests.push((index, self.judge(file.path, &file.stat, hashed)));
+                });
+        });
+        digests
+    }
+
     fn fresh(&self, entry: &Entry<'_>) -> Result<Digest, ReadError> {
         if entry.stat.kind != Kind::Link {
             self.count(&self.memo.counters.memo_misses, 1);
@@ -394,27 +443,62 @@ impl Scanner {
     }
 
     fn read(&self, path: &[u8], stat: &Stat, follow: bool) -> Result<Digest, ReadError> {
-        thread_local! {
-            static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; BUFFER]);
-        }
-        let hashed = READ.with_borrow_mut(|buffer| self.files.hash(path, follow, buffer));
-        let path = || path.to_vec();
+        let hashed = with_buffer(|buffer| self.files.hash(path, follow, buffer));
+        self.judge(path, stat, hashed)
+    }
+
+    /// The digest of a file that was read, if it held still; remembered, if its stamp can be believed.
+    fn judge(
+        &self,
+        path: &[u8],
+        stat: &Stat,
+        hashed: io::Result<Hashed>,
+    ) -> Result<Digest, ReadError> {
+        let owned = || path.to_vec();
         let hashed = hashed.map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => ReadError::Vanished { path: path() },
-            io::ErrorKind::InvalidInput => ReadError::Changed { path: path() },
+            io::ErrorKind::NotFound => ReadError::Vanished { path: owned() },
+            io::ErrorKind::InvalidInput => ReadError::Changed { path: owned() },
             _ => ReadError::Io {
-                path: path(),
+                path: owned(),
                 source,
             },
         })?;
         self.count(&self.memo.counters.bytes_hashed, hashed.bytes);
         if !hashed.before.same_content(stat) || !hashed.after.same_content(stat) {
-            return Err(ReadError::Changed { path: path() });
+            return Err(ReadError::Changed { path: owned() });
         }
         if hashed.moment.trusts(stat.ctime_ns.max(stat.mtime_ns)) {
-            self.memo
-                .put_digest(&path(), Tuple::from(stat), hashed.digest);
+            self.memo.put_digest(path, Tuple::from(stat), hashed.digest);
         }
         Ok(hashed.digest)
     }
+}
+
+/// Lends a thread's buffer.
+fn with_buffer<T>(with: impl FnOnce(&mut [u8]) -> T) -> T {
+    thread_local! {
+        static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; BUFFER]);
+    }
+    READ.with_borrow_mut(|buffer| with(buffer))
+}
+
+/// Splits sorted entries into groups of one folder each, none so large that a thread has it long for itself.
+fn together<'g, 'e>(sorted: &'g [(usize, &'e Entry<'e>)]) -> Vec<&'g [(usize, &'e Entry<'e>)]> {
+    let folder = |entry: &(usize, &'e Entry<'e>)| split(entry.1.path).0;
+    let mut groups = Vec::new();
+    for group in sorted.chunk_by(|a, b| folder(a) == folder(b)) {
+        let mut start = 0;
+        let mut bytes = 0;
+        for (at, (_, entry)) in group.iter().enumerate() {
+            if at > start
+                && (at - start == PARALLEL_FILES || bytes + entry.stat.size > PARALLEL_BYTES)
+            {
+                groups.push(&group[start..at]);
+                (start, bytes) = (at, 0);
+            }
+            bytes += entry.stat.size;
+        }
+        groups.push(&group[start..]);
+    }
+    groups
 }

@@ -34,6 +34,31 @@ impl Scanner {
         mount.unwrap_or(&self.top)
     }
 
+    /// Whether a scan that honours ignore files would pass a path over, whatever it is scanned from: by a rule for it or for a folder
+    /// that it lies in. The rules are those that hold now; the path need not be there.
+    ///
+    /// # Errors
+    /// When an ignore file cannot be read.
+    pub fn hides(&self, path: &[u8], kind: Kind) -> Result<bool, ScanError> {
+        let top = self.top_of(path).path.len();
+        let below = |end: &usize| *end > top;
+        let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        let ends = slashes.map(|(end, _)| end).chain([path.len()]);
+        for end in ends.filter(below) {
+            let part = &path[..end];
+            let rules = self.rules_in(split(part).0)?;
+            let kind = if end == path.len() {
+                kind
+            } else {
+                Kind::Folder
+            };
+            if self.fate(&rules, part, kind)? == Fate::Ignored {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The rules that hold above a folder.
     pub(super) fn rules_above(&self, folder: &[u8]) -> Result<Arc<Shape>, ScanError> {
         let top = self.top_of(folder);

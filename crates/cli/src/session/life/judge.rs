@@ -83,7 +83,7 @@ impl Life<'_> {
                 )));
             }
             if self.run.outputs(*dep)?.is_some()
-                && let Some(wrong) = self.run.session.tree.out_of_place(rows)?.first()
+                && let Some(wrong) = self.run.session.tree.out_of_place_in(view, rows)?.first()
             {
                 return Ok(Some(format!(
                     "{}, which {id} made, changed before it began",
@@ -218,8 +218,12 @@ impl Life<'_> {
                 "{dep}, on which it depends, was not part of this run and declares no `outputs`"
             )));
         }
-        let now = self.run.inputs(self.task)?;
-        if let Some((path, how)) = basis.inputs.first_difference(&now) {
+        let changed = if self.run.inputs_hold(self.task, &basis.inputs)? {
+            None
+        } else {
+            basis.inputs.first_difference(&self.run.inputs(self.task)?)
+        };
+        if let Some((path, how)) = changed {
             let own = rows.iter().any(|row| row.path == path);
             let reason = if own {
                 format!(

@@ -30,8 +30,11 @@ use crate::execute::leftovers::Mark;
 use crate::record::{CacheUse, Status, TaskRecord};
 use crate::state::{State, Success, TaskState, Update, intent};
 
+use super::describe::Basis;
+use super::inputs::Inputs;
 use super::outputs::Outputs;
 use super::tree::{Fault, lossy};
+use super::warm::Known;
 use super::{Run, lock, words};
 
 /// What a task leaves for its dependents, the summary and the state.
@@ -59,6 +62,8 @@ pub struct Done {
     pub replay: Option<Vec<u8>>,
     /// Whether it succeeded, after dependencies that all succeeded.
     pub sound: bool,
+    /// What a session may go by until a change reaches the task.
+    pub known: Option<Known>,
 }
 
 impl Done {
@@ -108,6 +113,7 @@ impl Done {
             changes: Vec::new(),
             replay: None,
             sound: false,
+            known: None,
         }
     }
 }
@@ -167,6 +173,7 @@ impl Life<'_> {
             changes: Vec::new(),
             replay: None,
             sound: !self.after_failure,
+            known: None,
             record: self.record,
         }
     }
@@ -178,6 +185,9 @@ impl Life<'_> {
             self.record.why.push(format!(
                 "{dep}, on which it depends, is not part of this run and declares no `outputs`"
             ));
+        }
+        if let Some(done) = self.unlooked()? {
+            return Ok(done);
         }
         let mut fresh: Option<State> = None;
         let mut held = None;
@@ -197,6 +207,10 @@ impl Life<'_> {
                 _ => None,
             };
             if let Some(ended) = ended {
+                if ended == last {
+                    // It is in the state already: whoever was to remove the record could not.
+                    intent::end(intents, &self.id);
+                }
                 last = ended;
                 interrupted = None;
             }
@@ -205,6 +219,12 @@ impl Life<'_> {
             let key = basis.key();
             self.record.key = Some(hex(&key));
             log::debug!(target: KEY, "{} over {} input files", hex(&key), basis.inputs.rows.len());
+            let ran = self.run.session.warm.last(self.task);
+            if let Some(ran) =
+                ran.filter(|ran| ran.key == key && self.may_have_run(&ran.parts, &basis))
+            {
+                return Ok(self.ran_for_this(ran));
+            }
             let known = spec.depfile.is_none() || basis.inputs.discovered.is_some();
             let may_skip = spec.outputs.is_some()
                 && !self.run.forced(self.task)
@@ -216,7 +236,9 @@ impl Life<'_> {
                 && let Some(success) = last.success.as_ref().filter(|success| success.key == key)
                 && self.run.session.tree.in_place(&last.owned)?
             {
-                return Ok(self.up_to_date(success, &last, state));
+                let mut done = self.up_to_date(success, &last, state);
+                done.known = self.known(&basis, key);
+                return Ok(done);
             }
             if self.run.session.cancel.is_raised() {
                 return Err(Fault::words("interrupted before it started"));
@@ -276,9 +298,100 @@ impl Life<'_> {
             if let Some(update) = done.update.as_ref().filter(|_| done.intent) {
                 intent::finish(intents, &self.id, &update.task);
             }
+            if done
+                .update
+                .as_ref()
+                .is_some_and(|update| update.task.success.is_some())
+            {
+                done.known = self.known(&basis, done.key);
+            }
             done.changes = changes;
             return Ok(done);
         }
+    }
+
+    /// The task as the session knows it, if no change reached it since it was last looked at.
+    fn unlooked(&mut self) -> Result<Option<Done>, Fault> {
+        let session = self.run.session;
+        let Some(known) = session.warm.known(self.task) else {
+            return Ok(None);
+        };
+        if self.run.forced(self.task)
+            || self.after_failure
+            || session.records_found
+            || self.run.unseen(self.task).is_some()
+            || session.workspace.tasks[self.task].outputs.is_none() && !self.run.watching()
+            || self.run.parts(self.task, &self.deps)?.digest() != known.parts
+        {
+            return Ok(None);
+        }
+        if session.workspace.tasks[self.task].outputs.is_none() {
+            return Ok(Some(self.ran_for_this(known)));
+        }
+        let Some(last) = session.state.task(&self.id) else {
+            return Ok(None);
+        };
+        let Some(success) = last.success.as_ref().filter(|last| last.key == known.key) else {
+            return Ok(None);
+        };
+        log::debug!(target: KEY, "{} as before: no change reached it", hex(&known.key));
+        self.record.key = Some(hex(&known.key));
+        let mut done = self.up_to_date(success, last, &session.state);
+        done.known = Some(known);
+        Ok(Some(done))
+    }
+
+    /// Whether a run that was seen in this session stands for one now: of a task that is never kept, while nothing it
+    /// hangs on changed.
+    fn may_have_run(&self, parts: &[u8; 32], basis: &Basis) -> bool {
+        let spec = &self.run.session.workspace.tasks[self.task];
+        spec.outputs.is_none()
+            && self.run.watching()
+            && !self.run.forced(self.task)
+            && !self.after_failure
+            && *parts == basis.parts.digest()
+    }
+
+    /// A task that is never kept, in a session that saw it run for just this.
+    fn ran_for_this(&mut self, known: Known) -> Done {
+        self.record.status = Status::UpToDate;
+        self.record.key = Some(hex(&known.key));
+        self.record
+            .why
+            .push("it ran for just this before".to_owned());
+        Done {
+            key: known.key,
+            manifest: known.key,
+            closure: super::describe::closure(&known.key, &self.deps),
+            known: Some(known),
+            sound: true,
+            ..Done::of(self.record.clone())
+        }
+    }
+
+    /// What the session may go by from now on. Nothing, where something that changes cannot be told of: outputs of tool commands,
+    /// trees of git, what links lead to, files outside of the workspace or hidden in it.
+    fn known(&self, basis: &Basis, key: [u8; 32]) -> Option<Known> {
+        let session = self.run.session;
+        let told = |inputs: &Inputs| {
+            let link =
+                |row: &larder_fingerprint::Row| row.kind == larder_fingerprint::RowKind::Link;
+            inputs.git.is_empty() && !inputs.rows.iter().any(link)
+        };
+        let seen = |row: &larder_fingerprint::Row| {
+            let scanner = session.tree.scanner();
+            !row.path.starts_with(b"/")
+                && !scanner
+                    .hides(&row.path, larder_fingerprint::Kind::File)
+                    .unwrap_or(true)
+        };
+        let mut discovered = basis.inputs.discovered.iter().flatten();
+        let tools = &session.workspace.tasks[self.task].tools;
+        (tools.is_empty() && told(&basis.inputs) && told(&basis.global) && discovered.all(seen))
+            .then(|| Known {
+                parts: basis.parts.digest(),
+                key,
+            })
     }
 
     /// Ends what an interrupted run left at work, before anything that it might still write is looked at.
@@ -328,6 +441,7 @@ impl Life<'_> {
                 None
             },
             sound: true,
+            known: None,
             record: self.record.clone(),
         }
     }

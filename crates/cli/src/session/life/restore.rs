@@ -151,6 +151,7 @@ impl Life<'_> {
             changes: Vec::new(),
             replay: self.run.replays(self.task).then(|| entry.log.clone()),
             sound: true,
+            known: None,
             record: self.record.clone(),
         }
     }

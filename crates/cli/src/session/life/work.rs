@@ -172,6 +172,7 @@ impl Life<'_> {
             changes: Vec::new(),
             replay: None,
             sound: !self.after_failure,
+            known: None,
             record: self.record.clone(),
         })
     }
@@ -211,6 +212,7 @@ impl Life<'_> {
             changes: Vec::new(),
             replay: None,
             sound: false,
+            known: None,
             record: self.record.clone(),
         }
     }
@@ -226,6 +228,7 @@ impl Life<'_> {
         let mut exit = Exit::Code(0);
         let mut error = None;
         let commands = spec.command.as_deref().unwrap_or_default();
+        let cancel = run.cancel_of(self.task);
         for (index, command) in commands.iter().enumerate() {
             let timeout =
                 deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -235,7 +238,7 @@ impl Life<'_> {
             let result = run.session.executor.run(
                 &spec,
                 &mut |stream: Stream, bytes: &[u8]| run.show.feed(lane, stream, bytes),
-                &run.session.cancel,
+                &cancel,
             );
             log::debug!(target: PROCESS, "ended: {result:?}");
             match result {
@@ -248,6 +251,9 @@ impl Life<'_> {
             if !exit.success() {
                 break;
             }
+        }
+        if exit == Exit::Interrupted {
+            error = run.stopped(self.task);
         }
         let outcome = if exit.success() {
             mux::Outcome::Ran

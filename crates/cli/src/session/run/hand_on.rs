@@ -127,7 +127,9 @@ impl Run<'_> {
             if other == task {
                 continue;
             }
-            let direct = deps.iter().find(|dep| dep.id == self.ids[other]);
+            let direct = deps
+                .iter()
+                .find(|dep| dep.id == self.session.compiled.id(other));
             let rows = match (direct, self.done[other].get()) {
                 (Some(direct), _) => Arc::clone(&direct.rows),
                 (None, Some(done)) => Arc::clone(&done.rows),
@@ -143,16 +145,7 @@ impl Run<'_> {
     /// # Errors
     /// When a glob cannot be compiled.
     pub fn outputs(&self, task: usize) -> Result<Option<&Outputs>, Fault> {
-        let workspace = &self.session.workspace;
-        let spec = &workspace.tasks[task];
-        let Some(declared) = spec.outputs.as_deref() else {
-            return Ok(None);
-        };
-        if self.outputs[task].get().is_none() {
-            let dir = &workspace.projects[spec.project].dir;
-            // Whoever was first, they are the same.
-            let _ = self.outputs[task].set(Outputs::new(dir, declared)?);
-        }
-        Ok(self.outputs[task].get())
+        let session = self.session;
+        session.compiled.outputs(&session.workspace, task)
     }
 }

@@ -5,29 +5,31 @@
 //! and reports its end. Nothing else is shared but the session's own interior locks.
 
 mod hand_on;
+mod interrupt;
 mod workers;
 
 pub use hand_on::Handed;
+pub use workers::{Beside, Ended};
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use larder_cache::Row;
+use larder_fingerprint::git::GitInput;
 use larder_graph::FailurePolicy;
 
 use crate::config::Command;
-use crate::execute::{self, Spec};
-use crate::plan::{self, Plan};
+use crate::execute::{self, Cancel, Spec};
+use crate::plan::Plan;
 use crate::show::Show;
 use crate::state::TaskState;
 
 use super::describe::{self, Basis, DepResult, Parts};
 use super::inputs::{self, Inputs, Rule};
 use super::life::Done;
-use super::outputs::Outputs;
 use super::tree::Fault;
 use super::{Session, discovered, lock};
 
@@ -53,6 +55,8 @@ pub struct Options {
     pub concurrency: NonZeroUsize,
     /// What to do after a failure.
     pub policy: FailurePolicy,
+    /// Whether the session goes by what it saw of tasks that are never kept as well: they run when a change reaches them.
+    pub watching: bool,
 }
 
 impl Options {
@@ -67,6 +71,7 @@ impl Options {
             colour: false,
             concurrency: NonZeroUsize::MIN,
             policy: FailurePolicy::Never,
+            watching: false,
         }
     }
 }
@@ -77,17 +82,17 @@ pub struct Run<'a> {
     pub session: &'a Session<'a>,
     /// Where output goes.
     pub show: &'a Show,
-    /// The global inputs and the epoch of the tree they were read in.
-    global: Mutex<(u64, Arc<Inputs>)>,
+    /// The global inputs and the epoch of the tree they were read in, once they were needed.
+    global: Mutex<Option<(u64, Arc<Inputs>)>>,
     plan: &'a Plan,
     options: &'a Options,
-    ids: Vec<String>,
-    rules: Vec<OnceLock<Result<Rule, String>>>,
-    outputs: Vec<OnceLock<Outputs>>,
     done: Vec<OnceLock<Done>>,
     on_disk: Mutex<HashMap<usize, DepResult>>,
     owners: Mutex<HashMap<Vec<u8>, String>>,
-    names: OnceLock<Vec<String>>,
+    /// Tasks that are at work, each with when it began and what stops it alone; only while somebody may.
+    at_work: Mutex<BTreeMap<usize, (i64, Cancel)>>,
+    /// Tasks that were stopped, with the change that made them stale.
+    stale: Mutex<BTreeMap<usize, Vec<u8>>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -115,25 +120,26 @@ impl<'a> Run<'a> {
                     .map(|row| (row.path.clone(), id.to_owned())),
             );
         }
-        Ok(Run {
-            global: Mutex::new((
-                session.tree.epoch(),
-                Arc::new(describe::global_inputs(session, &session.workspace)?),
-            )),
+        let run = Run {
+            global: Mutex::default(),
             session,
             show,
             plan,
             options,
-            ids: (0..count)
-                .map(|task| plan::task_id(&session.workspace, task))
-                .collect(),
-            rules: (0..count).map(|_| OnceLock::new()).collect(),
-            outputs: (0..count).map(|_| OnceLock::new()).collect(),
             done: (0..count).map(|_| OnceLock::new()).collect(),
             on_disk: Mutex::default(),
             owners: Mutex::new(owners),
-            names: OnceLock::new(),
-        })
+            at_work: Mutex::default(),
+            stale: Mutex::default(),
+        };
+        let known = |task: &usize| {
+            session.workspace.tasks[*task].command.is_none() || session.warm.known(*task).is_some()
+        };
+        if !plan.nodes.keys().all(known) {
+            // What is wrong with them is wrong with the run, not with each task.
+            run.global()?;
+        }
+        Ok(run)
     }
 
     /// The global inputs, the same for every task, as they are now: a task may have written one.
@@ -143,11 +149,12 @@ impl<'a> Run<'a> {
     pub fn global(&self) -> Result<Arc<Inputs>, Fault> {
         let epoch = self.session.tree.epoch();
         let mut known = lock(&self.global);
-        if known.0 != epoch {
-            let inputs = describe::global_inputs(self.session, &self.session.workspace)?;
-            *known = (epoch, Arc::new(inputs));
+        if let Some((_, inputs)) = known.as_ref().filter(|(taken, _)| *taken == epoch) {
+            return Ok(Arc::clone(inputs));
         }
-        Ok(Arc::clone(&known.1))
+        let inputs = Arc::new(describe::global_inputs(self.session)?);
+        *known = Some((epoch, Arc::clone(&inputs)));
+        Ok(inputs)
     }
 
     /// The graph of the run.
@@ -163,7 +170,7 @@ impl<'a> Run<'a> {
 
     /// A task's full name.
     pub fn id(&self, task: usize) -> String {
-        self.ids[task].clone()
+        self.session.compiled.id(task).to_owned()
     }
 
     /// Tells the user something while tasks run.
@@ -180,12 +187,17 @@ impl<'a> Run<'a> {
         let project = &self.session.workspace.projects[spec.project].name;
         let meant = |name: &String| {
             name == project
-                || *name == self.ids[task]
+                || name == self.session.compiled.id(task)
                 || *name == format!("{project}:{}", spec.name)
                 || *name == spec.name
         };
         let everything = names.iter().all(String::is_empty);
         everything || names.iter().any(meant)
+    }
+
+    /// Whether the session goes by what it saw of tasks that are never kept.
+    pub fn watching(&self) -> bool {
+        self.options.watching
     }
 
     /// Whether entries may be restored.
@@ -207,7 +219,8 @@ impl<'a> Run<'a> {
 
     /// Whether a hit of this task shows its log again.
     pub fn replays(&self, task: usize) -> bool {
-        self.output_logs(task) == execute::mux::OutputLogs::Full
+        // Who watches saw it when it was new.
+        !self.options.watching && self.output_logs(task) == execute::mux::OutputLogs::Full
     }
 
     /// A task's inputs as they are now.
@@ -215,19 +228,40 @@ impl<'a> Run<'a> {
     /// # Errors
     /// When one cannot be read, or another task makes it.
     pub fn inputs(&self, task: usize) -> Result<Inputs, Fault> {
-        let workspace = &self.session.workspace;
-        let rule = self.rules[task]
-            .get_or_init(|| inputs::rule(workspace, task).map_err(|fault| fault.to_string()));
-        let rule = rule.as_ref().map_err(|message| Fault::words(message))?;
-        let dir = &workspace.projects[workspace.tasks[task].project].dir;
-        let inputs = rule.collect(&self.session.tree, &|path| {
-            self.session.git_input(dir, path, &|path| rule.makes(path))
-        })?;
+        let inputs = self.with_rule(task, |rule, git| rule.collect(&self.session.tree, git))?;
         // A task that is never kept may read what it likes: a hook at the end reads what others made.
-        if workspace.tasks[task].outputs.is_some() {
+        if self.session.workspace.tasks[task].outputs.is_some() {
             self.refuse_foreign(task, inputs.rows.iter().map(|row| &row.path))?;
         }
         Ok(inputs)
+    }
+
+    /// Whether a task's inputs are still those that were found before.
+    ///
+    /// # Errors
+    /// As for [`inputs`](Self::inputs).
+    pub fn inputs_hold(&self, task: usize, before: &Inputs) -> Result<bool, Fault> {
+        let same = self.with_rule(task, |rule, git| {
+            rule.still_holds(before, &self.session.tree, git)
+        })?;
+        if same && self.session.workspace.tasks[task].outputs.is_some() {
+            self.refuse_foreign(task, before.rows.iter().map(|row| &row.path))?;
+        }
+        Ok(same)
+    }
+
+    /// Hands over what a task's inputs follow from, and how git inputs are read for it.
+    fn with_rule<T>(
+        &self,
+        task: usize,
+        with: impl FnOnce(&Rule, &dyn Fn(&str) -> Result<GitInput, Fault>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let workspace = &self.session.workspace;
+        let rule = self.session.compiled.rule(workspace, task)?;
+        let dir = &workspace.projects[workspace.tasks[task].project].dir;
+        with(rule, &|path| {
+            self.session.git_input(dir, path, &|path| rule.makes(path))
+        })
     }
 
     /// Refuses paths that a task makes on which this one does not depend.
@@ -241,11 +275,10 @@ impl<'a> Run<'a> {
     ) -> Result<(), Fault> {
         inputs::refuse_foreign_outputs(
             &self.session.workspace,
+            &self.session.compiled,
             task,
-            &self.ids[task],
             &mut paths,
             &|path| lock(&self.owners).get(path).cloned(),
-            &self.names,
         )
     }
 
@@ -288,14 +321,20 @@ impl<'a> Run<'a> {
         } else {
             &[]
         };
-        Parts::gather(self.session, task, &self.ids[task], args, deps)
+        Parts::gather(
+            self.session,
+            task,
+            self.session.compiled.id(task),
+            args,
+            deps,
+        )
     }
 
     /// The first of `rows` that another task of this workspace wrote and still declares, and that task.
     pub fn clash(&self, id: &str, rows: &[Row]) -> Option<(Vec<u8>, String)> {
         let owners = lock(&self.owners);
         let declares = |owner: &String, path: &[u8]| {
-            let Some(task) = self.ids.iter().position(|known| known == owner) else {
+            let Some(task) = self.session.compiled.task(owner) else {
                 return false;
             };
             let outputs = self.outputs(task);
@@ -338,7 +377,7 @@ impl<'a> Run<'a> {
         let session = self.session;
         let dir = &session.workspace.projects[session.workspace.tasks[task].project].dir;
         let mut env = describe::task_environment(session, task, self.options.colour).vars;
-        let token = lock::token(&session.root_digest, &self.ids[task]);
+        let token = lock::token(&session.root_digest, session.compiled.id(task));
         let ancestors = if session.ancestors.is_empty() {
             token
         } else {

@@ -3,31 +3,109 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use larder_graph::{NodeId, Outcome, Schedule, SkipReason};
 
 use crate::diagnostics::{self, STATE};
 use crate::execute::{self, Exit};
-use crate::plan;
+use crate::plan::{self, Plan};
 use crate::record::{Status, TaskRecord};
+use crate::show::Show;
 use crate::state::{State, Update, intent};
 
+use super::super::Session;
 use super::super::life::{self, Done};
 use super::super::tree::Fault;
-use super::{Run, lock};
+use super::{Options, Run, lock};
+
+/// So often, a millisecond apart, a lock is asked for that only a passing process should hold.
+const PATIENCE: usize = 20;
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Each task of the plan, by index.
+    pub results: BTreeMap<usize, Done>,
+    /// The exit code: the highest of the failed tasks, 130 when interrupted.
+    pub exit_code: u8,
+    /// How many state files were written.
+    pub writes: u64,
+}
+
+/// Something that goes on beside a run.
+pub trait Beside: Send {
+    /// What makes [`go`](Beside::go) return soon, at any time.
+    fn ender(&self) -> Box<dyn Fn()>;
+
+    /// Called as the run begins, on a thread of its own.
+    fn go(&mut self, run: &Run<'_>);
+}
+
+impl Session<'_> {
+    /// Runs the tasks of a plan and remembers what came of them. Tasks that are known since the last
+    /// [`update`](Session::update) are not looked at.
+    ///
+    /// # Errors
+    /// When the global inputs cannot be read, or the plan has no order.
+    pub fn run(&mut self, plan: &Plan, options: &Options, show: &Show) -> Result<Ended, Fault> {
+        self.run_beside(plan, options, show, None)
+    }
+
+    /// As [`run`](Session::run), with something that goes on beside it and may
+    /// [`interrupt`](Run::interrupt) tasks.
+    ///
+    /// # Errors
+    /// As for [`run`](Session::run).
+    pub fn run_beside(
+        &mut self,
+        plan: &Plan,
+        options: &Options,
+        show: &Show,
+        beside: Option<&mut dyn Beside>,
+    ) -> Result<Ended, Fault> {
+        self.begin();
+        let run = Run::new(self, plan, options, show)?;
+        let results = match beside {
+            None => run.execute(false)?,
+            Some(beside) => {
+                let end = beside.ender();
+                std::thread::scope(|scope| {
+                    scope.spawn(|| beside.go(&run));
+                    let results = run.execute(true);
+                    end();
+                    results
+                })?
+            }
+        };
+        show.finish();
+        let ended = Ended {
+            writes: run.remember(&results),
+            exit_code: run.exit_code(&results),
+            results,
+        };
+        if ended.results.values().any(|done| done.record.stored) {
+            self.bound_cache();
+        }
+        let found = ended.results.iter();
+        self.warm
+            .ended(found.map(|(task, done)| (*task, done.known)));
+        Ok(ended)
+    }
+}
 
 impl Run<'_> {
     /// Runs everything; the results by task.
     ///
     /// # Errors
     /// When the schedule cannot be made.
-    pub fn execute(&self) -> Result<BTreeMap<usize, Done>, Fault> {
+    pub fn execute(&self, interruptible: bool) -> Result<BTreeMap<usize, Done>, Fault> {
         let weights = |id: NodeId| {
             let task = self
                 .plan
                 .graph
                 .get(id)
-                .and_then(|&task| self.session.state.task(&self.ids[task]));
+                .and_then(|&task| self.session.state.task(self.session.compiled.id(task)));
             task.and_then(|task| task.success.as_ref())
                 .map_or(1, |success| success.duration_ms.max(1))
         };
@@ -49,9 +127,9 @@ impl Run<'_> {
         let wake = || shared.1.notify_all();
         std::thread::scope(|scope| {
             for _ in 1..workers {
-                scope.spawn(|| self.work(&shared.0, &shared.1, &wake));
+                scope.spawn(|| self.work(&shared.0, &shared.1, &wake, interruptible));
             }
-            self.work(&shared.0, &shared.1, &wake);
+            self.work(&shared.0, &shared.1, &wake, interruptible);
         });
         let mut results: BTreeMap<usize, Done> = BTreeMap::new();
         for &task in self.plan.nodes.keys() {
@@ -91,7 +169,13 @@ impl Run<'_> {
         Done::skipped(record)
     }
 
-    fn work(&self, schedule: &Mutex<Schedule>, changed: &Condvar, wake: &dyn Fn()) {
+    fn work(
+        &self,
+        schedule: &Mutex<Schedule>,
+        changed: &Condvar,
+        wake: &dyn Fn(),
+        interruptible: bool,
+    ) {
         let mut held = lock(schedule);
         loop {
             if self.session.cancel.is_raised() {
@@ -109,7 +193,10 @@ impl Run<'_> {
             };
             drop(held);
             let task = self.plan.graph.get(step.id).copied();
-            let outcome = task.map_or(Outcome::Failed, |task| self.live(task, step.after_failure));
+            let outcome = task.map_or(Outcome::Failed, |task| {
+                let _at_work = interruptible.then(|| self.at_work(task));
+                self.live(task, step.after_failure)
+            });
             held = lock(schedule);
             // The step came from this schedule and is finished once, so it cannot refuse.
             let _ = held.finished(step.id, outcome);
@@ -118,7 +205,7 @@ impl Run<'_> {
     }
 
     fn live(&self, task: usize, after_failure: bool) -> Outcome {
-        let _about = diagnostics::about(&self.ids[task]);
+        let _about = diagnostics::about(self.session.compiled.id(task));
         let done = life::live(self, task, after_failure);
         diagnostics::ended(&done.record);
         let outcome = match done.record.status {
@@ -144,7 +231,7 @@ impl Run<'_> {
         let mut writes = 0;
         if !updates.is_empty() {
             match State::save(&session.paths.state, &updates, &|id| {
-                self.ids.iter().any(|known| known == id)
+                session.compiled.task(id).is_some()
             }) {
                 Ok(()) => {
                     log::debug!(target: STATE, "{}: {} tasks written", session.paths.state.display(), updates.len());
@@ -191,7 +278,16 @@ impl Run<'_> {
             .truncate(false)
             .open(session.paths.locks.join(name));
         let Ok(lock) = lock else { return };
-        if lock.try_lock().is_ok() && self.is_ours(done) {
+        // A process that is just being started holds what its parent had open until it becomes another program.
+        let mut locked = lock.try_lock().is_ok();
+        for _ in 0..PATIENCE {
+            if locked {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+            locked = lock.try_lock().is_ok();
+        }
+        if locked && self.is_ours(done) {
             intent::end(&session.paths.intents, &done.record.task);
         }
     }

@@ -1,0 +1,274 @@
+//! `larder watch`: runs, waits for changes, and runs again what they reach.
+//! Does not know how changes are noticed, nor how a task is judged.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::args::RunArgs;
+use crate::config::DepKind;
+use crate::execute::exit;
+use crate::plan::Plan;
+use crate::record::Status;
+use crate::session::Run;
+use crate::session::run::{Beside, Ended, Options};
+use crate::session::{Affected, ChangeSet, Session};
+use crate::watch::{self, Changes, Waker};
+
+use super::keys::{Key, Keys};
+use super::{Context, Outcome, Usage, run, say};
+
+/// While nothing can be watched, everything is looked at after so long.
+const POLL: Duration = Duration::from_secs(2);
+
+pub(super) fn watch(context: &Context<'_>, args: &RunArgs) -> Outcome {
+    context.with_session(args.cache_dir.clone(), &args.reuse, |session| {
+        in_session(context, args, session)
+    })
+}
+
+/// What is to be run next.
+struct Todo {
+    /// Everything that was asked for; else what `tasks` reach of it.
+    all: bool,
+    tasks: BTreeSet<usize>,
+    force: Option<Vec<String>>,
+}
+
+impl Todo {
+    fn nothing() -> Todo {
+        Todo {
+            all: false,
+            tasks: BTreeSet::new(),
+            force: None,
+        }
+    }
+}
+
+fn in_session(context: &Context<'_>, args: &RunArgs, session: &mut Session<'_>) -> Outcome {
+    let mut requested = run::requested(args, session)?;
+    let force = run::forced(context, args);
+    run::check_force(force.as_deref(), session)?;
+    let options = Options {
+        watching: true,
+        ..run::options(context, args, None)?
+    };
+    let watcher =
+        watch::system().map_err(|error| Usage::new(format!("files cannot be watched: {error}")))?;
+    let mut changes =
+        Changes::open(&session.root, &session.workspace, watcher).map_err(Usage::new)?;
+    let waker = changes.waker();
+    let keys = Keys::listen(waker.clone());
+    let _woken = session.cancel.subscribe(move || waker.wake());
+    let mut todo = Todo {
+        all: true,
+        force,
+        ..Todo::nothing()
+    };
+    let mut told = ChangeSet::everything("it was not watched before");
+    // What the last run did not come to. It waits for the next change: to what it hangs on, most likely.
+    let mut left = BTreeSet::new();
+    let mut blind = None;
+    loop {
+        told.merge(changes.sync());
+        say_blind(&changes, &mut blind);
+        let updated = update(
+            args,
+            session,
+            &mut changes,
+            &mut requested,
+            &told,
+            &mut todo,
+        );
+        told = ChangeSet::new();
+        if let Err(usage) = updated {
+            say(&format!("larder: {}", usage.message.trim_end()));
+        } else if todo.all || !todo.tasks.is_empty() {
+            todo.tasks.append(&mut left);
+            let now = std::mem::replace(&mut todo, Todo::nothing());
+            let plan = plan(session, &requested, &now)?;
+            if !plan.nodes.is_empty() {
+                let options = Options {
+                    force: now.force,
+                    ..options.clone()
+                };
+                let mut beside = Beholder {
+                    changes: &mut changes,
+                    gathered: &mut told,
+                    keys: &keys,
+                    interrupts: !args.no_interrupt,
+                    ended: Arc::default(),
+                };
+                let (_, ended) =
+                    run::perform(context, args, session, &plan, &options, Some(&mut beside))?;
+                left = left_over(&ended);
+                if (now.all || acted(&ended)) && !was_stopped(session, &ended) {
+                    say_watching(&changes, &keys);
+                }
+            }
+        }
+        // What was gathered meanwhile comes first.
+        while told.is_empty() && !todo.all {
+            match keys.take() {
+                Some(Key::Quit) => return Ok(exit::SUCCESS),
+                Some(Key::Again) => todo.all = true,
+                Some(Key::Force) => {
+                    todo.all = true;
+                    todo.force = Some(vec![String::new()]);
+                }
+                None if session.cancel.is_raised() => return Ok(exit::INTERRUPTED),
+                None => told = changes.next(next_look(&changes)),
+            }
+        }
+        if keys.waiting() == Some(Key::Quit) {
+            return Ok(exit::SUCCESS);
+        }
+        if session.cancel.is_raised() {
+            return Ok(exit::INTERRUPTED);
+        }
+    }
+}
+
+/// Tells the session what changed, and notes what that reaches.
+fn update(
+    args: &RunArgs,
+    session: &mut Session<'_>,
+    changes: &mut Changes,
+    requested: &mut BTreeSet<usize>,
+    told: &ChangeSet,
+    todo: &mut Todo,
+) -> Result<(), Usage> {
+    let affected = session.update(told)?;
+    if affected.reloaded {
+        changes
+            .set_workspace(&session.workspace)
+            .map_err(Usage::new)?;
+        *requested = run::requested(args, session)?;
+        todo.all = true;
+        todo.tasks.clear();
+        say("larder.toml or a file beside it changed: the configuration was read again");
+        return Ok(());
+    }
+    if let Some(why) = affected.everything.as_ref().filter(|_| !todo.all) {
+        say(&format!("the whole workspace is looked at: {why}"));
+    }
+    todo.tasks.extend(reached(session, &affected));
+    Ok(())
+}
+
+/// The affected tasks and all that may be affected through them.
+fn reached(session: &Session<'_>, affected: &Affected) -> BTreeSet<usize> {
+    let tasks = &session.workspace.tasks;
+    let mut found = affected.tasks.clone();
+    let mut followers = vec![Vec::new(); tasks.len()];
+    for (follower, task) in tasks.iter().enumerate() {
+        for dep in &task.deps {
+            if dep.kind != DepKind::AfterAll {
+                followers[dep.task].push(follower);
+            }
+        }
+    }
+    let mut stack: Vec<usize> = found.iter().copied().collect();
+    while let Some(task) = stack.pop() {
+        for &follower in &followers[task] {
+            if found.insert(follower) {
+                stack.push(follower);
+            }
+        }
+    }
+    found
+}
+
+/// What of the request is to be run.
+fn plan(session: &Session<'_>, requested: &BTreeSet<usize>, todo: &Todo) -> Result<Plan, Usage> {
+    let wanted = |task: &usize| todo.all || todo.tasks.contains(task);
+    let wanted = requested.iter().copied().filter(wanted).collect();
+    Ok(Plan::new(&session.workspace, wanted, false)?)
+}
+
+/// Tasks that the run did not come to, or stopped because their inputs changed.
+fn left_over(ended: &Ended) -> BTreeSet<usize> {
+    let left = |done: &crate::session::life::Done| {
+        done.record.status == Status::Skipped
+            || done.exit == Some(crate::execute::Exit::Interrupted)
+    };
+    let results = ended.results.iter();
+    results
+        .filter(|(_, done)| left(done))
+        .map(|(task, _)| *task)
+        .collect()
+}
+
+/// Whether a task was stopped because its inputs changed.
+pub(super) fn was_stopped(session: &Session<'_>, ended: &Ended) -> bool {
+    let stopped =
+        |done: &crate::session::life::Done| done.exit == Some(crate::execute::Exit::Interrupted);
+    !session.cancel.is_raised() && ended.results.values().any(stopped)
+}
+
+fn acted(ended: &Ended) -> bool {
+    let mut results = ended.results.values();
+    results.any(|done| !matches!(done.record.status, Status::UpToDate | Status::Group))
+}
+
+/// Where nothing can be watched, everything is looked at again and again.
+fn next_look(changes: &Changes) -> Option<Instant> {
+    changes.blind().map(|_| Instant::now() + POLL)
+}
+
+fn say_watching(changes: &Changes, keys: &Keys) {
+    let what = match changes.blind() {
+        Some(_) => "waiting for changes".to_owned(),
+        None => format!("watching {} folders", changes.folders()),
+    };
+    let keys = if keys.are_heard() {
+        " (r: run again, f: run although nothing changed, q: quit)"
+    } else {
+        ""
+    };
+    say(&format!("{what}{keys}"));
+}
+
+/// Says once why nothing can be watched.
+fn say_blind(changes: &Changes, said: &mut Option<String>) {
+    let now = changes.blind().map(str::to_owned);
+    if let Some(why) = now.as_ref().filter(|_| now != *said) {
+        say(&format!(
+            "warning: changes are not told: {why}; the whole workspace is looked at every 2 s instead"
+        ));
+    }
+    *said = now;
+}
+
+/// Gathers changes while a run goes on, and stops what they make stale.
+struct Beholder<'b> {
+    changes: &'b mut Changes,
+    gathered: &'b mut ChangeSet,
+    keys: &'b Keys,
+    interrupts: bool,
+    ended: Arc<AtomicBool>,
+}
+
+impl Beside for Beholder<'_> {
+    fn ender(&self) -> Box<dyn Fn()> {
+        let (ended, waker): (_, Waker) = (Arc::clone(&self.ended), self.changes.waker());
+        Box::new(move || {
+            ended.store(true, Ordering::SeqCst);
+            waker.wake();
+        })
+    }
+
+    fn go(&mut self, run: &Run<'_>) {
+        while !self.ended.load(Ordering::SeqCst) {
+            let batch = self.changes.next(next_look(self.changes));
+            if self.interrupts && !batch.is_empty() {
+                run.interrupt(&batch);
+            }
+            self.gathered.merge(batch);
+            if self.keys.waiting() == Some(Key::Quit) && !run.session.cancel.is_raised() {
+                run.session.cancel.raise("q");
+            }
+        }
+    }
+}
