@@ -99,6 +99,9 @@ pub struct Reuse {
     /// The folder for memo and snapshots, instead of `.larder`
     #[arg(long, value_name = "DIR")]
     pub incremental_cache_dir: Option<PathBuf>,
+    /// Do not ask the background session what changed
+    #[arg(long)]
+    pub no_session: bool,
 }
 
 /// Flags of `larder run`.

@@ -54,7 +54,7 @@ impl Host {
         fs::write(path, text).unwrap();
     }
 
-    fn request<'r>(&'r self, words: &'r [String]) -> Request<'r> {
+    fn request<'r>(&'r self, words: &'r [OsString]) -> Request<'r> {
         Request {
             words,
             folder: self.root.path(),
@@ -333,15 +333,13 @@ const NOW: Clock = Clock {
 };
 
 /// Runs until all is up to date, and ends the session at a moment.
-fn settled(host: &Host, clock: Clock, words: &[String]) {
+fn settled(host: &Host, clock: Clock, words: &[OsString]) {
     let mut session = host.load();
     run(&mut session);
     session.update(&ChangeSet::everything("the test")).unwrap();
-    let ended = run(&mut session);
-    let request = host.request(words);
-    session
-        .dispose(Some(clock), Some((&request, &ended)))
-        .unwrap();
+    session.keep_as_of(clock, Some(&host.request(words)));
+    run(&mut session);
+    session.dispose().unwrap();
 }
 
 #[test]
@@ -417,9 +415,9 @@ fn a_request_is_answered_without_a_session_while_nothing_it_hangs_on_changed() {
     );
     git(&host, &["init", "-q"]);
     git(&host, &["add", "a/src"]);
-    let words = ["build".to_owned()];
+    let words = ["build".into()];
     settled(&host, NOW, &words);
-    let quiet = |host: &Host, words: &[String], told: &ChangeSet| {
+    let quiet = |host: &Host, words: &[OsString], told: &ChangeSet| {
         let ask = |since: Option<Clock>| {
             assert_eq!(since, Some(NOW));
             Some((Clock { tick: 8, ..NOW }, told.clone()))
@@ -429,8 +427,12 @@ fn a_request_is_answered_without_a_session_while_nothing_it_hangs_on_changed() {
                 assert_eq!((quiet.tasks, quiet.groups), (4, 0));
                 true
             }
-            Answer::Since(clock, changes) => {
-                assert_eq!((clock.tick, &changes), (8, told));
+            Answer::Since {
+                since,
+                clock,
+                changes,
+            } => {
+                assert_eq!((since, clock.tick, &changes), (Some(NOW), 8, told));
                 false
             }
         }
@@ -438,7 +440,7 @@ fn a_request_is_answered_without_a_session_while_nothing_it_hangs_on_changed() {
     let nothing = ChangeSet::new();
     assert!(quiet(&host, &words, &nothing));
     assert!(!quiet(&host, &words, &changes(&["a/src/one"])));
-    assert!(!quiet(&host, &["lint".to_owned()], &nothing));
+    assert!(!quiet(&host, &["lint".into()], &nothing));
 
     host.env.push(("UNSAID".into(), "2".into()));
     assert!(

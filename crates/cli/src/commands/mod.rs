@@ -28,6 +28,7 @@ mod run;
 mod session;
 mod status;
 mod summary;
+mod told;
 mod watch;
 
 /// The surroundings of the process, gathered by the binary.

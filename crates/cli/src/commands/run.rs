@@ -20,7 +20,7 @@ use crate::session::run::{Beside, Ended, Options};
 use crate::show::Show;
 
 use super::summary::summary;
-use super::{Context, Outcome, Usage, print, say};
+use super::{Context, Outcome, Usage, print, say, told};
 
 /// How many run records are kept.
 const KEPT_RECORDS: usize = 100;
@@ -29,7 +29,12 @@ pub(super) fn run(context: &Context<'_>, args: &RunArgs) -> Outcome {
     if args.watch {
         return super::watch::watch(context, args);
     }
+    let told = match told::beforehand(context, args, &context.root()?) {
+        told::Told::Over(code) => return Ok(code),
+        told => told,
+    };
     context.with_session(args.cache_dir.clone(), &args.reuse, |session| {
+        told::tell(context, args, session, told)?;
         in_session(context, args, session)
     })
 }
@@ -202,13 +207,7 @@ pub(super) fn options(
         reads: uses.contains('r'),
         writes: uses.contains('w'),
         args: args.args.clone(),
-        output_logs: args.output_logs.map(|logs| match logs {
-            OutputLogs::Full => mux::OutputLogs::Full,
-            OutputLogs::NewOnly => mux::OutputLogs::NewOnly,
-            OutputLogs::ErrorsOnly => mux::OutputLogs::ErrorsOnly,
-            OutputLogs::HashOnly => mux::OutputLogs::HashOnly,
-            OutputLogs::None => mux::OutputLogs::None,
-        }),
+        output_logs: output_logs(args),
         colour: context.colour,
         concurrency: concurrency::parse(&args.concurrency, cores).map_err(Usage::new)?,
         policy: match args.keep_going {
@@ -217,6 +216,17 @@ pub(super) fn options(
             Continue::Always => FailurePolicy::Always,
         },
         watching: false,
+    })
+}
+
+/// Whose output is shown, where the command line says so.
+pub(super) fn output_logs(args: &RunArgs) -> Option<mux::OutputLogs> {
+    args.output_logs.map(|logs| match logs {
+        OutputLogs::Full => mux::OutputLogs::Full,
+        OutputLogs::NewOnly => mux::OutputLogs::NewOnly,
+        OutputLogs::ErrorsOnly => mux::OutputLogs::ErrorsOnly,
+        OutputLogs::HashOnly => mux::OutputLogs::HashOnly,
+        OutputLogs::None => mux::OutputLogs::None,
     })
 }
 

@@ -3,19 +3,12 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::session::changes::Clock;
+
 /// First line of both sides. Another one means that nothing after it can be understood, except for the word `stop`.
 pub const MAGIC: &str = "larder session 1";
 /// What a client may want: [`Answer`], [`Status`], or that it ends.
 pub const WORDS: [&str; 3] = ["ask", "status", "stop"];
-
-/// A moment in the life of one session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Clock {
-    /// Random; another session has another one.
-    pub instance: [u8; 16],
-    /// Grows with every batch of changes.
-    pub tick: u64,
-}
 
 /// What changed since the clock that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

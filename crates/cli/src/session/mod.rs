@@ -160,6 +160,8 @@ pub struct Session<'a> {
     warm: Warm,
     /// The moment of the snapshot that was taken over.
     since: Option<Clock>,
+    /// The moment that what the next run finds out is of, and the digest of its request.
+    keeping: Option<(Clock, Option<[u8; 32]>)>,
     /// Requests that found everything up to date then.
     quiet: Vec<format::Quiet>,
     /// Git's index files, of the root and each mount, and what they were when last looked at.

@@ -146,6 +146,7 @@ impl<'a> Session<'a> {
             warm: Warm::new(workspace.tasks.len()),
             stale_configuration: false,
             since: None,
+            keeping: None,
             quiet: Vec::new(),
             indexes,
             indexes_seen,

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use crate::config::Workspace;
+use crate::config::{OutputLogs, Workspace};
 use crate::execute::environment::{Mode, environment};
 use crate::record::Status;
 use crate::state::intent;
@@ -13,6 +13,7 @@ use crate::state::intent;
 use super::around::{root_digest, secret};
 use super::changes::{ChangeSet, Clock};
 use super::format::{self, Decoded, Quiet, Scope, Snapshot, Stamp};
+use super::life::Done;
 use super::run::Ended;
 use super::{Paths, Session, lock};
 
@@ -95,7 +96,7 @@ pub(super) fn stamp(path: &Path) -> Option<Stamp> {
 /// A request that is to be answered, and what it is asked with.
 pub struct Request<'r> {
     /// The words of the command line that decide what is done.
-    pub words: &'r [String],
+    pub words: &'r [OsString],
     /// The folder they were said in.
     pub folder: &'r Path,
     /// The whole environment.
@@ -113,7 +114,7 @@ impl Request<'_> {
         };
         add(self.folder.as_os_str().as_encoded_bytes());
         for word in self.words {
-            add(word.as_bytes());
+            add(word.as_encoded_bytes());
         }
         add(b"");
         for (name, value) in environment(self.env, names, &[], Mode::Strict, false).keyed {
@@ -129,8 +130,15 @@ impl Request<'_> {
 pub enum Answer {
     /// Nothing changed: this is how it stands.
     Quiet(Quiet),
-    /// Something may have: from `clock` on, by `changes` since the snapshot.
-    Since(Clock, ChangeSet),
+    /// Something may have.
+    Since {
+        /// The moment of the snapshot, if there is one.
+        since: Option<Clock>,
+        /// The moment of the answer.
+        clock: Clock,
+        /// What changed in between.
+        changes: ChangeSet,
+    },
 }
 
 /// Answers a request from the snapshot alone, if it can be: `ask` tells the moment now and what changed since another
@@ -146,8 +154,11 @@ pub fn answer(
     let snapshot = read(&paths.session).ok().flatten();
     let (clock, changes) = ask(snapshot.as_ref().map(|snapshot| snapshot.clock))?;
     let Some(snapshot) = snapshot else {
-        let why = "no earlier session is known";
-        return Some(Answer::Since(clock, ChangeSet::everything(why)));
+        return Some(Answer::Since {
+            since: None,
+            clock,
+            changes,
+        });
     };
     let quiet = || {
         let secret = secret(&paths.folder).ok()?;
@@ -170,7 +181,11 @@ pub fn answer(
     {
         return Some(Answer::Quiet(quiet));
     }
-    Some(Answer::Since(clock, changes))
+    Some(Answer::Since {
+        since: Some(snapshot.clock),
+        clock,
+        changes,
+    })
 }
 
 /// Where git's index for a folder lies, if git knows the folder.
@@ -219,55 +234,89 @@ impl Session<'_> {
             .collect()
     }
 
-    /// Ends the session. What it knows is kept for the next one, as of `clock`, if there is somebody to tell what will have
-    /// changed since; `request` was answered by the last run, if one is given.
-    ///
-    /// # Errors
-    /// When it cannot be written: the next session looks at everything.
-    pub fn dispose(
-        mut self,
-        clock: Option<Clock>,
-        request: Option<(&Request<'_>, &Ended)>,
-    ) -> std::io::Result<()> {
-        let Some(clock) = clock else {
-            return Ok(());
-        };
+    /// What the next run finds out is kept for later sessions, as of a moment before it: whoever tells changes can be asked since
+    /// then. `request` is what the run answers.
+    pub fn keep_as_of(&mut self, clock: Clock, request: Option<&Request<'_>>) {
         let names = self.names();
+        let request = request.map(|request| request.digest(&names, &self.secret));
+        self.keeping = Some((clock, request));
+    }
+
+    /// Writes what is known, where there is a moment that it is of. Answers how many files were written.
+    pub(super) fn keep(&mut self, ended: &Ended) -> u64 {
+        let Some((clock, request)) = self.keeping.take() else {
+            return 0;
+        };
         let mut quiet = std::mem::take(&mut self.quiet);
         if self.since != Some(clock) {
             // They were of another moment.
             quiet.clear();
         }
-        let found = request.and_then(|(request, ended)| {
-            let request = request.digest(&names, &self.secret);
-            self.quiet_after(request, ended)
-        });
+        let found = request.and_then(|request| self.quiet_after(request, ended));
+        let idle = |done: &Done| matches!(done.record.status, Status::UpToDate | Status::Group);
+        if self.since == Some(clock) && found.is_none() && ended.results.values().all(idle) {
+            self.quiet = quiet;
+            return 0;
+        }
         if let Some(found) = found {
             quiet.retain(|known| known.request != found.request);
             quiet.insert(0, found);
             quiet.truncate(REQUESTS);
         }
+        let snapshot = self.snapshot(clock, quiet);
+        let written = format::encode_snapshot(&snapshot)
+            .map(|bytes| self.write(&bytes))
+            .transpose();
+        match written {
+            Ok(written) => u64::from(written.is_some()),
+            Err(error) => {
+                self.warn(format!(
+                    "{} cannot be written: {error}; the next run looks at everything",
+                    self.paths.session.display()
+                ));
+                0
+            }
+        }
+    }
+
+    fn write(&self, bytes: &[u8]) -> std::io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(&self.paths.incremental)?;
+        file.write_all(bytes)?;
+        file.persist(&self.paths.session)
+            .map_err(|error| error.error)?;
+        Ok(())
+    }
+
+    fn snapshot(&mut self, clock: Clock, quiet: Vec<Quiet>) -> Snapshot {
+        self.since = Some(clock);
+        self.quiet.clone_from(&quiet);
         let id = |task| self.compiled.id(task).to_owned();
-        let snapshot = Snapshot {
+        Snapshot {
             scope: scope(&self.workspace, self.root_digest, self.options),
             clock,
-            names,
+            names: self.names(),
             indexes: self.indexes_seen.clone(),
             state: stamp(&self.paths.state),
             known: self
                 .warm
                 .all()
+                // What is never kept runs in every run.
+                .filter(|(task, _)| self.workspace.tasks[*task].outputs.is_some())
                 .map(|(task, known)| (id(task), known))
                 .collect(),
             quiet,
-        };
-        let Some(bytes) = format::encode_snapshot(&snapshot) else {
-            return Ok(());
-        };
-        let mut file = tempfile::NamedTempFile::new_in(&self.paths.incremental)?;
-        file.write_all(&bytes)?;
-        file.persist(&self.paths.session)
-            .map_err(|error| error.error)?;
+        }
+    }
+
+    /// Ends the session: what it learned of files since the last run is kept for later ones.
+    ///
+    /// # Errors
+    /// When the memo cannot be written: those files are read again.
+    pub fn dispose(self) -> std::io::Result<()> {
+        let memo = self.tree.scanner().memo();
+        if memo.dirty() {
+            memo.save(&self.paths.memo)?;
+        }
         Ok(())
     }
 
@@ -316,7 +365,10 @@ impl Session<'_> {
             logs: Vec::new(),
         };
         let mut bytes = 0;
-        for done in ended.results.values() {
+        for (task, done) in &ended.results {
+            if self.workspace.tasks[*task].output_logs == OutputLogs::HashOnly {
+                return None;
+            }
             match done.record.status {
                 Status::Group => quiet.groups += 1,
                 Status::UpToDate if done.known.is_some() && done.record.warnings.is_empty() => {

@@ -79,7 +79,7 @@ impl Session<'_> {
             }
         };
         show.finish();
-        let ended = Ended {
+        let mut ended = Ended {
             writes: run.remember(&results),
             exit_code: run.exit_code(&results),
             results,
@@ -90,6 +90,7 @@ impl Session<'_> {
         let found = ended.results.iter();
         self.warm
             .ended(found.map(|(task, done)| (*task, done.known)));
+        ended.writes += self.keep(&ended);
         Ok(ended)
     }
 }
