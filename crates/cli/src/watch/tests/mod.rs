@@ -4,6 +4,7 @@
 mod contract;
 mod disk;
 mod lost;
+mod random;
 mod rules;
 
 use std::fs;
