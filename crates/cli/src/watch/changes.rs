@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::config::Workspace;
 use crate::session::changes::ChangeSet;
 
-use super::cookie::{self, Cookie};
+use super::cookie::Cookies;
 use super::folders::{Folders, PRIVATE};
 use super::plan::Plan;
 use super::settle::{QUIET, Settle};
@@ -37,7 +37,7 @@ pub struct Changes {
     root: PathBuf,
     watcher: Box<dyn Watcher>,
     folders: Folders,
-    cookies: PathBuf,
+    cookies: Cookies,
     cookies_gone: bool,
     pending: ChangeSet,
     settle: Settle,
@@ -70,7 +70,7 @@ impl Changes {
         let mut changes = Changes {
             watcher,
             folders: Folders::new(tops, workspace).map_err(failed)?,
-            cookies: root.join(".larder").join("cookies"),
+            cookies: Cookies::new(root.join(".larder").join("cookies")).map_err(failed)?,
             cookies_gone: false,
             root,
             pending: ChangeSet::new(),
@@ -186,20 +186,20 @@ impl Changes {
         if self.cookies_gone {
             self.watch_cookies()?;
         }
-        let cookie = match Cookie::new(&self.cookies) {
+        let cookie = match self.cookies.lay() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.watch_cookies()?;
-                Cookie::new(&self.cookies)
+                self.cookies.lay()
             }
             other => other,
         };
         let cookie = cookie.map_err(|error| {
-            let folder = self.cookies.display();
+            let folder = self.cookies.folder.display();
             format!("the watcher cannot be asked, as nothing can be written in {folder}: {error}")
         })?;
         let deadline = Instant::now() + self.patience;
         while Instant::now() < deadline {
-            if self.receive(Some(deadline), Some(&cookie.path)).arrived {
+            if self.receive(Some(deadline), Some(&cookie)).arrived {
                 if !ORDERED {
                     // What happened in other folders may still be under way.
                     self.receive(Some(Instant::now() + QUIET), None);
@@ -216,10 +216,12 @@ impl Changes {
     }
 
     fn watch_cookies(&mut self) -> Result<(), String> {
-        cookie::folder(&self.cookies)
+        let folder = &self.cookies.folder;
+        self.cookies
+            .prepare()
             .map_err(WatchError::Io)
-            .and_then(|()| self.watcher.watch(&self.cookies))
-            .map_err(|error| format!("{} cannot be watched: {error}", self.cookies.display()))?;
+            .and_then(|()| self.watcher.watch(folder))
+            .map_err(|error| format!("{} cannot be watched: {error}", folder.display()))?;
         self.cookies_gone = false;
         Ok(())
     }
@@ -246,8 +248,8 @@ impl Changes {
 
     /// Takes in an event; whether it is that of the awaited cookie.
     fn take(&mut self, path: &Path, replaced: bool, cookie: Option<&Path>) -> bool {
-        if path.starts_with(&self.cookies) {
-            if path == self.cookies {
+        if path.starts_with(&self.cookies.folder) {
+            if path == self.cookies.folder {
                 // Not made again at once: somebody may be removing all of `.larder`, and who waits may want to know that.
                 self.cookies_gone = true;
                 self.settle.event(Instant::now());

@@ -4,6 +4,7 @@
 mod contract;
 mod disk;
 mod lost;
+#[cfg(unix)]
 mod random;
 mod rules;
 

@@ -35,13 +35,19 @@ impl Random {
 /// One edit; what is impossible at that moment is not done.
 fn edit(root: &Path, random: &mut Random, number: u64) {
     let (one, other) = (root.join(random.path()), root.join(random.path()));
-    let _ = match random.below(10) {
+    let _ = match random.below(12) {
         0..=2 => fs::write(&one, number.to_string()),
         3..=4 => fs::create_dir_all(&one).and_then(|()| fs::write(one.join("f"), "1")),
         5..=7 => fs::rename(&one, &other),
         8 => fs::remove_dir_all(&one),
+        9 | 10 => set_mode(&one, if number % 2 == 0 { 0o755 } else { 0o700 }),
         _ => fs::remove_file(&one),
     };
+}
+
+fn set_mode(path: &Path, mode: u32) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
 }
 
 /// What tells a file or folder from how it was; the times of a folder change with what is in it.
