@@ -48,6 +48,8 @@ pub struct Changes {
     blind: Option<(String, Instant)>,
     retry: Duration,
     events: Vec<Event>,
+    /// Whether the waker was used while nobody waited for that.
+    woken: bool,
     pub(super) patience: Duration,
 }
 
@@ -80,6 +82,7 @@ impl Changes {
             blind: None,
             retry: RETRY.0,
             events: Vec::new(),
+            woken: false,
             patience: PATIENCE,
         };
         // What matters of a failure is kept: nothing is watched, and every answer says so.
@@ -115,6 +118,9 @@ impl Changes {
     pub fn next(&mut self, deadline: Option<Instant>) -> ChangeSet {
         loop {
             let now = Instant::now();
+            if std::mem::take(&mut self.woken) {
+                return ChangeSet::new();
+            }
             if self.settle.is_closed(now) {
                 return self.close();
             }
@@ -180,7 +186,8 @@ impl Changes {
 
     /// Reads all events of what happened before the call.
     fn catch_up(&mut self) -> Result<(), String> {
-        if self.folders.tops.changed().is_some() {
+        if self.folders.tops.moved().is_some() {
+            // No cookie would come; the answer is everything.
             return Ok(());
         }
         if self.cookies_gone {
@@ -199,10 +206,13 @@ impl Changes {
         })?;
         let deadline = Instant::now() + self.patience;
         while Instant::now() < deadline {
-            if self.receive(Some(deadline), Some(&cookie)).arrived {
+            let received = self.receive(Some(deadline), Some(&cookie));
+            self.woken |= received.woken;
+            if received.arrived {
                 if !ORDERED {
                     // What happened in other folders may still be under way.
-                    self.receive(Some(Instant::now() + QUIET), None);
+                    let until = Instant::now() + QUIET;
+                    self.woken |= self.receive(Some(until), None).woken;
                 }
                 return Ok(());
             }

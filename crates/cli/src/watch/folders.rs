@@ -9,7 +9,7 @@ use larder_fingerprint::{Kind, Scanner};
 use crate::config::Workspace;
 use crate::session::changes::ChangeSet;
 
-use super::links::{Links, within};
+use super::links::{Links, lies_in, within};
 use super::plan::{Class, Plan};
 use super::tops::Tops;
 use super::watcher::{WatchError, Watcher};
@@ -113,7 +113,7 @@ impl Folders {
             watcher.unwatch(&self.tops.place_of(&folder));
         }
         self.links.forget(path);
-        self.through.remove(path);
+        self.through.retain(|link| !lies_in(link, path));
         self.scanner.forget_rules_in(path);
         match self.class_of(above, path)? {
             Some(class) => self.place(path, class, watcher),
@@ -194,7 +194,11 @@ impl Folders {
     pub(super) fn add_links(&mut self, changes: &mut ChangeSet) {
         let files = self.scanner.files();
         for path in changes.paths() {
-            self.links.look(files, path);
+            if self.links.look(files, path) && self.plan.leads_on(path) {
+                self.through.insert(path.to_vec());
+            } else {
+                self.through.remove(path);
+            }
         }
         for path in self.links.changed(files) {
             changes.add(path);

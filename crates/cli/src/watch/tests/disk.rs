@@ -198,9 +198,14 @@ fn a_batch_gathers_what_an_editor_does_to_save() {
     assert_eq!(paths(&batch), ["a/.other.swp", "a/other"]);
     assert!(changes.next(Some(Instant::now())).is_empty());
     let waker = changes.waker();
-    let thread = std::thread::spawn(move || waker.wake());
+    let again = waker.clone();
+    let thread = std::thread::spawn(move || again.wake());
     assert!(changes.next(None).is_empty());
     thread.join().unwrap();
+    // A wake that comes amid a question is not lost.
+    waker.wake();
+    changes.sync();
+    assert!(changes.next(None).is_empty());
 }
 
 #[test]
