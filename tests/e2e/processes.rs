@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::sandbox::Sandbox;
 
 /// Waits for a file that another process makes. It gives up after a minute, so that a fault is no hang.
-fn wait_for(path: &Path) {
+pub(crate) fn wait_for(path: &Path) {
     let started = std::time::Instant::now();
     while !path.exists() {
         assert!(

@@ -18,13 +18,13 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::sandbox::{Outcome, Sandbox};
 
 /// A workspace whose session is ended with it.
-struct Live {
-    sandbox: Sandbox,
+pub(crate) struct Live {
+    pub(crate) sandbox: Sandbox,
     root: PathBuf,
 }
 
 impl Live {
-    fn new(sandbox: Sandbox) -> Live {
+    pub(crate) fn new(sandbox: Sandbox) -> Live {
         let root = sandbox.root().canonicalize().unwrap();
         Live { sandbox, root }
     }
@@ -33,7 +33,7 @@ impl Live {
         Live::new(Sandbox::simple())
     }
 
-    fn session(&self, line: &str) -> Outcome {
+    pub(crate) fn session(&self, line: &str) -> Outcome {
         self.sandbox.run(&mut self.command(line))
     }
 
@@ -45,7 +45,7 @@ impl Live {
     }
 
     /// Starts it, and gives its process.
-    fn start(&self) -> Pid {
+    pub(crate) fn start(&self) -> Pid {
         let outcome = self.session("start");
         assert_eq!(outcome.code, 0, "{}", outcome.all());
         assert!(outcome.stdout.starts_with("started"), "{}", outcome.all());

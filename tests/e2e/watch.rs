@@ -321,3 +321,27 @@ fn an_interrupt_ends_a_running_task_and_the_watch() {
     assert_eq!(watch.end(), 130);
     assert!(!sandbox.exists("result"));
 }
+
+#[test]
+fn what_a_graph_filter_leaves_out_does_not_run_but_what_lies_of_it_on_disk_counts() {
+    let sandbox = two();
+    sandbox.larder("build");
+    assert_eq!(sandbox.ran(), ["a", "b"]);
+    let mut watch = Watching::start(&sandbox, "watch build --graph-filter b,depth=0");
+    let told = watch.until("watching");
+    assert!(
+        told.contains("graph filter: 1 of 2 tasks left out"),
+        "{told}"
+    );
+    save(&sandbox, "a/src/one", "1\n");
+    save(&sandbox, "b/src/two", "2\n");
+    watch.until("watching");
+    assert_eq!(sandbox.ran(), ["b"]);
+    save(&sandbox, "a/out/all", "by hand\n");
+    watch.until("watching");
+    assert_eq!(sandbox.ran(), ["b"]);
+    assert_eq!(sandbox.read("a/out/all"), "by hand\n");
+    assert_eq!(watch.end(), 130);
+    let wrong = sandbox.larder("watch build --graph-filter c");
+    assert_eq!(wrong.code, 2, "{}", wrong.all());
+}

@@ -90,6 +90,12 @@ pub enum Why {
     /// The manifest has rows but no artifact.
     #[error("no artifact for the outputs")]
     NoArtifact,
+    /// A delta's manifest is not one, or not as it was written.
+    #[error("damaged, or no manifest of a delta: {0}")]
+    Manifest(&'static str),
+    /// A delta of a form that this program does not read.
+    #[error("form {0} of deltas cannot be read by this version of the program")]
+    Version(u64),
 }
 
 impl Error {

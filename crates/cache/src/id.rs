@@ -15,6 +15,10 @@ pub struct Key(pub [u8; 32]);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ArtifactId(pub [u8; 32]);
 
+/// Another digest, where a text form wants hex.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Hex(pub(crate) [u8; 32]);
+
 /// The text is not exactly 64 lower-case hex digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected 64 lower-case hex digits")]
@@ -71,6 +75,7 @@ macro_rules! hex_name {
 
 hex_name!(Key);
 hex_name!(ArtifactId);
+hex_name!(Hex);
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,7 @@
 mod build;
 mod clean;
 pub mod contract;
+pub mod delta;
 mod disk;
 mod entry;
 mod error;
@@ -31,6 +32,9 @@ mod unpack;
 
 pub use build::{Build, BuildError, Outputs, get_or_build};
 pub use clean::{Clean, Cleaned, clean};
+pub use delta::{
+    ApplyOptions, Delta, LeftOut, Target, Unit, UnitDelta, apply_delta, read_delta, write_delta,
+};
 pub use disk::DiskStore;
 pub use entry::{Entry, Provenance};
 pub use error::{Error, Refusal, Result, Why};

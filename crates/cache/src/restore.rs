@@ -2,10 +2,8 @@
 //! Knows nothing of keys, tasks or globs: what may be written and what is owned come as values.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use rayon::prelude::*;
@@ -15,9 +13,13 @@ use crate::error::Context;
 use crate::manifest::{is_plain, split};
 use crate::root::Root;
 use crate::scan::{Compared, Held, compare, held};
-use crate::tree::{Dir, Stat, StatKind, Tree, Walk, stat_file};
-use crate::unpack::{Body, Room, unpack};
+use crate::tree::{Dir, Stat, Tree, Walk};
+use crate::unpack::{Body, Room, Unpacked, unpack};
 use crate::{EMPTY_DIR, Entry, Error, Kind, Result, Row, Store, Why};
+
+mod write;
+
+use write::write;
 
 /// What a restore may touch, and how much it may hold.
 pub struct RestoreOptions<'a> {
@@ -97,16 +99,13 @@ pub fn restore<'a>(
     options: &RestoreOptions<'_>,
 ) -> Result<Restored> {
     let root = root.into();
-    let now = SystemTime::now();
     let rows = &entry.manifest;
     validate(rows, options)?;
     let tree = Tree::open(root).context("open", root.folder)?;
-    let (steps, blocked) = plan(&tree, rows, options)?;
-    let wanted: Vec<bool> = steps
-        .iter()
-        .map(|step| !matches!(step, Step::Keep | Step::Mode))
-        .collect();
-    let unpacked = if wanted.contains(&true) {
+    bring(&tree, rows, options, Modes::Executable, |wanted| {
+        if !wanted.contains(&true) {
+            return Ok(None);
+        }
         let Some(id) = entry.artifact else {
             return Err(Error::refused(b"", Why::NoArtifact));
         };
@@ -117,20 +116,77 @@ pub fn restore<'a>(
             memory: options.memory,
             stage: options.stage,
         };
-        Some(unpack(&mut *reader, &id, rows, &wanted, &room)?)
-    } else {
-        None
-    };
+        unpack(&mut *reader, &id, rows, wanted, &room).map(Some)
+    })
+}
+
+/// How much of a mode has to be right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Modes {
+    /// Whether a file may be executed.
+    Executable,
+    /// All permission bits, of empty folders too.
+    All,
+}
+
+/// Makes the disk hold the valid `rows`. The bodies of those that are wanted come from `fetch`, which is asked before
+/// the first write and may refuse.
+pub(crate) fn bring(
+    tree: &Tree,
+    rows: &[Row],
+    options: &RestoreOptions<'_>,
+    modes: Modes,
+    fetch: impl FnOnce(&[bool]) -> Result<Option<Unpacked>>,
+) -> Result<Restored> {
+    let now = SystemTime::now();
+    let (steps, blocked) = plan(tree, rows, options, modes)?;
+    let wanted: Vec<bool> = steps
+        .iter()
+        .map(|step| !matches!(step, Step::Keep | Step::Mode))
+        .collect();
+    let unpacked = fetch(&wanted)?;
     let bodies = unpacked.as_ref().map_or(&[][..], |done| &done.bodies);
     let mut done = Restored::default();
-    let result = apply(
-        &tree, rows, &steps, &blocked, bodies, now, options, &mut done,
-    );
+    let made_anew = match modes {
+        Modes::All => remove_empty_folders(tree, rows, options, &mut done),
+        Modes::Executable => Ok(()),
+    };
+    let result = made_anew.and_then(|()| {
+        apply(
+            tree, rows, &steps, &blocked, bodies, now, options, &mut done,
+        )
+    });
     finish(result, &done.rescued).map(|()| done)
 }
 
+/// Removes owned folders that were empty and shall not be: one that is to hold something is made anew, with the mode that
+/// a new folder has.
+fn remove_empty_folders(
+    tree: &Tree,
+    rows: &[Row],
+    options: &RestoreOptions<'_>,
+    done: &mut Restored,
+) -> Result<()> {
+    let empty = options.owned.iter().filter(|(path, digest)| {
+        **digest == EMPTY_DIR && holds(rows, path) && is_plain(path) && (options.allowed)(path)
+    });
+    for (path, _) in empty {
+        if matches!(tree.look(path), Ok(crate::tree::Look::Dir(_))) && remove(tree, path, true)? {
+            done.deleted.push(path.clone());
+        }
+    }
+    Ok(())
+}
+
+/// Whether a row lies below `folder`.
+fn holds(rows: &[Row], folder: &[u8]) -> bool {
+    let below = [folder, b"/"].concat();
+    let at = rows.partition_point(|row| row.path < below);
+    rows.get(at).is_some_and(|row| row.path.starts_with(&below))
+}
+
 /// Refuses manifests that could reach outside, or that no disk can hold.
-fn validate(rows: &[Row], options: &RestoreOptions<'_>) -> Result<()> {
+pub(crate) fn validate(rows: &[Row], options: &RestoreOptions<'_>) -> Result<()> {
     let mut total = 0_u64;
     let mut folded = BTreeSet::new();
     let leaves: BTreeSet<&[u8]> = rows.iter().map(|row| &*row.path).collect();
@@ -174,12 +230,16 @@ fn plan(
     tree: &Tree,
     rows: &[Row],
     options: &RestoreOptions<'_>,
+    modes: Modes,
 ) -> Result<(Vec<Step>, BTreeSet<Vec<u8>>)> {
     let steps: Vec<(Step, Option<Vec<u8>>)> = rows
         .par_iter()
         .map(|row| {
             let (compared, stat) = compare(tree, row)?;
             Ok(match compared {
+                Compared::Equal if modes == Modes::All && other_mode(row, stat) => {
+                    (Step::Mode, None)
+                }
                 Compared::Equal => (Step::Keep, None),
                 Compared::Mode => (Step::Mode, None),
                 Compared::Missing => (Step::Create, None),
@@ -206,6 +266,11 @@ fn plan(
         }
     }
     Ok((steps.into_iter().map(|(step, _)| step).collect(), blocked))
+}
+
+/// Links have no mode of their own.
+fn other_mode(row: &Row, stat: Option<Stat>) -> bool {
+    cfg!(unix) && stat.is_some_and(|stat| stat.mode != row.mode)
 }
 
 fn is_owned(tree: &Tree, path: &[u8], options: &RestoreOptions<'_>) -> Result<bool> {
@@ -333,11 +398,7 @@ fn delete_strays(
     done: &mut Restored,
 ) -> Result<()> {
     let named = |path: &[u8]| {
-        // The path itself, or a folder above a row.
-        let below = [path, b"/"].concat();
-        let at = rows.partition_point(|row| row.path < below);
-        rows.binary_search_by(|row| (*row.path).cmp(path)).is_ok()
-            || rows.get(at).is_some_and(|row| row.path.starts_with(&below))
+        rows.binary_search_by(|row| (*row.path).cmp(path)).is_ok() || holds(rows, path)
     };
     let strays: Vec<_> = options
         .owned
@@ -357,127 +418,4 @@ fn delete_strays(
     done.deleted.sort_unstable();
     done.rescued.append(&mut cleaned.rescued);
     result
-}
-
-fn write(
-    dir: &Dir,
-    row: &Row,
-    step: &Step,
-    body: Option<&Body>,
-    now: SystemTime,
-) -> io::Result<()> {
-    let name = split(&row.path).1;
-    if *step == Step::Mode {
-        return set_mode(&dir.open(name)?, row.mode);
-    }
-    match (row.kind, body) {
-        (Kind::EmptyDir, _) => {
-            dir.make_dir(name, row.mode)?;
-            dir.touch(name, now)
-        }
-        (Kind::Link, Some(Body::Memory(text))) => {
-            dir.link(text, name)?;
-            dir.touch(name, now)
-        }
-        (Kind::File, Some(body)) => {
-            if let Step::Overwrite(Some(stat)) = step {
-                if !may_write_in_place(row, stat) || !write_in_place(dir, name, row, body, now)? {
-                    replace(dir, name, row, body, now)?;
-                }
-                return Ok(());
-            }
-            let made = dir.create(name)?;
-            let filled = fill(&made, row, body, now);
-            if filled.is_err() {
-                // Half a file is worse than none.
-                let _ = dir.remove_file(name);
-            }
-            filled
-        }
-        _ => Err(io::Error::other("the artifact gave no body for this path")),
-    }
-}
-
-/// Programs and libraries may be mapped by a running process, linked files belong to others too.
-fn may_write_in_place(row: &Row, stat: &Stat) -> bool {
-    let name = split(&row.path).1;
-    let ends = |end: &[u8]| name.ends_with(end);
-    let shared = name.windows(4).any(|part| part == b".so.")
-        || [&b".so"[..], b".dylib", b".dll", b".node", b".pyd", b".exe"]
-            .into_iter()
-            .any(ends);
-    stat.links == 1 && stat.mode & 0o111 == 0 && !row.executable() && !shared
-}
-
-/// False when the file may not be opened for writing (read-only, busy) or is no longer the one that was looked at.
-fn write_in_place(
-    dir: &Dir,
-    name: &[u8],
-    row: &Row,
-    body: &Body,
-    now: SystemTime,
-) -> io::Result<bool> {
-    let file = match dir.open_write(name) {
-        Ok(file) => file,
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::PermissionDenied
-                    | io::ErrorKind::ExecutableFileBusy
-                    | io::ErrorKind::ResourceBusy
-            ) =>
-        {
-            return Ok(false);
-        }
-        Err(error) => return Err(error),
-    };
-    let stat = stat_file(&file)?;
-    if stat.kind != StatKind::File || stat.links != 1 {
-        return Ok(false);
-    }
-    fill(&file, row, body, now)?;
-    Ok(true)
-}
-
-static NUMBER: AtomicU64 = AtomicU64::new(0);
-
-fn replace(dir: &Dir, name: &[u8], row: &Row, body: &Body, now: SystemTime) -> io::Result<()> {
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let temp = format!(".larder-{}-{number}.tmp", std::process::id()).into_bytes();
-    let file = dir.create(&temp)?;
-    let result = fill(&file, row, body, now).and_then(|()| {
-        drop(file);
-        dir.rename(&temp, name)
-    });
-    if result.is_err() {
-        let _ = dir.remove_file(&temp);
-    }
-    result
-}
-
-fn fill(file: &File, row: &Row, body: &Body, now: SystemTime) -> io::Result<()> {
-    let mut out = file;
-    match body {
-        Body::Memory(content) => out.write_all(content)?,
-        Body::Staged(path) => {
-            io::copy(&mut File::open(path)?, &mut out)?;
-        }
-    }
-    file.set_len(row.size)?;
-    // Time before mode: elsewhere a read-only file cannot be dated.
-    file.set_modified(now)?;
-    set_mode(file, row.mode)
-}
-
-#[cfg(unix)]
-fn set_mode(file: &File, mode: u32) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(std::fs::Permissions::from_mode(mode & 0o777))
-}
-
-#[cfg(not(unix))]
-fn set_mode(file: &File, mode: u32) -> io::Result<()> {
-    let mut permissions = file.metadata()?.permissions();
-    permissions.set_readonly(mode & 0o200 == 0);
-    file.set_permissions(permissions)
 }

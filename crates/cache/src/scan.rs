@@ -57,7 +57,7 @@ pub(crate) enum Compared {
     Blocked(Vec<u8>),
 }
 
-/// The comparison, and the stat of the regular file that was found.
+/// The comparison, and the stat of the regular file, or of the folder that is as the row says.
 pub(crate) fn compare(tree: &Tree, row: &Row) -> Result<(Compared, Option<crate::tree::Stat>)> {
     let look = tree
         .look(&row.path)
@@ -83,7 +83,7 @@ pub(crate) fn compare(tree: &Tree, row: &Row) -> Result<(Compared, Option<crate:
         {
             (Compared::Equal, None)
         }
-        Look::Dir(_) if row.kind == Kind::EmptyDir => (Compared::Equal, None),
+        Look::Dir(stat) if row.kind == Kind::EmptyDir => (Compared::Equal, Some(stat)),
         Look::Link(_) | Look::Dir(_) | Look::Other => (Compared::Differs, None),
     })
 }

@@ -88,6 +88,12 @@ pub struct Selection {
     /// Only projects changed since BASE, and their dependents
     #[arg(long, value_name = "BASE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub affected: Option<String>,
+    /// Prune the task graph: begin at these projects, tasks or chunks (`web`, `@scope/*#build`, `*#lint`,
+    /// `web#cc[src/*.c]`), leave these out (`!*#test`), go `depth=N` steps down to dependencies (default: all),
+    /// `up=N` steps up to dependents (default: none). Without a name to begin at: at the requested tasks.
+    /// What is left out is taken as it lies on disk
+    #[arg(long, value_name = "ITEM,…")]
+    pub graph_filter: Vec<String>,
 }
 
 /// What of earlier runs is gone by.
@@ -141,6 +147,10 @@ pub struct RunArgs {
     /// Keep this run's record and print its path
     #[arg(long)]
     pub summarize: bool,
+    /// Write what this run changed in the outputs into DIR, a new or empty folder: `larder cache apply-delta DIR`
+    /// turns the outputs of the run before into those of this one
+    #[arg(long, value_name = "DIR", conflicts_with = "dry")]
+    pub write_delta: Option<PathBuf>,
     /// Print the run record as JSON on standard output; all else goes to standard error
     #[arg(long)]
     pub json: bool,
@@ -159,6 +169,9 @@ pub struct RunArgs {
     /// Whose output to print, for every task: overrides `output-logs` of the configuration
     #[arg(long, value_name = "WHOSE", value_enum)]
     pub output_logs: Option<OutputLogs>,
+    /// Print after the run what the cache did: hits, misses and seconds by project, fingerprints, sizes and places
+    #[arg(long)]
+    pub show_cache: bool,
     /// Say of each task why it ran or why it could be skipped
     #[arg(short, long)]
     pub verbose: bool,
@@ -276,6 +289,9 @@ pub struct CacheArgs {
     /// The cache's folder; without the flag, what `LARDER_CACHE_DIR` says
     #[arg(long, value_name = "DIR", global = true)]
     pub cache_dir: Option<PathBuf>,
+    /// The folder for memo and snapshots, if it is not `.larder`
+    #[arg(long, value_name = "DIR", global = true)]
+    pub incremental_cache_dir: Option<PathBuf>,
     /// Print JSON
     #[arg(long, global = true)]
     pub json: bool,
@@ -300,8 +316,37 @@ pub enum CacheAction {
     },
     /// Read every entry and artifact again; set bad ones aside
     Verify,
-    /// Remove everything
-    Clear,
+    /// Remove everything in the cache, or in parts of the workspace's own state
+    Clear {
+        /// What to clear: the cache, or what a workspace keeps for itself
+        #[arg(value_name = "PART", value_enum, default_value = "cache")]
+        parts: Vec<Part>,
+    },
+    /// Turn the outputs that lie in this workspace into those of the run that wrote the delta in DIR
+    ApplyDelta {
+        /// A folder that `larder run --write-delta` wrote
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+    },
+}
+
+/// What can be cleared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Entries and artifacts, for all workspaces that share the cache
+    Cache,
+    /// What is known of the tasks: they are judged anew, and outputs count as yours
+    State,
+    /// Fingerprints of files: all are digested again
+    Memo,
+    /// The resolved configuration: it is read again
+    Snapshot,
+    /// What is known of tasks since the last run: each is looked at again
+    Session,
+    /// Accounts of earlier runs
+    Records,
+    /// Files that were moved aside: there is no other copy
+    Rescued,
 }
 
 /// Flags of `larder session`.

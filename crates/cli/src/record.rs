@@ -3,6 +3,8 @@
 
 use serde::Serialize;
 
+use crate::select::prune::LeftOut;
+
 /// Version of the record's layout.
 pub const VERSION: u32 = 1;
 
@@ -146,10 +148,16 @@ pub struct RunRecord {
     pub saved_seconds: f64,
     /// The tasks, by name.
     pub tasks: Vec<TaskRecord>,
+    /// The tasks that a graph filter left out; the field is absent where there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
     /// Warnings about the run as a whole.
     pub warnings: Vec<String>,
     /// Work counted.
     pub counters: Counters,
+    /// What `--show-cache` shows: printed, not kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub show_cache: Option<serde_json::Value>,
 }
 
 /// Largest memory of this process so far, in bytes; 0 where the system does not tell.

@@ -102,7 +102,7 @@ impl<'m> View<'m> {
     }
 
     /// Folders and names it holds.
-    fn counts(&self) -> (usize, usize) {
+    pub(crate) fn counts(&self) -> (usize, usize) {
         (self.folders.len() / FOLDER, self.names.len() / NAME)
     }
 

@@ -109,6 +109,11 @@ impl Memo {
         self.dirty.load(Ordering::Relaxed)
     }
 
+    /// How many folders, and how many names in them, the file holds that this memo was opened from.
+    pub fn held(&self) -> (usize, usize) {
+        self.view().counts()
+    }
+
     /// The counters of this run.
     pub fn counters(&self) -> Counters {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);

@@ -135,6 +135,9 @@ pub(crate) fn scenario(
         if one.out.is_none() && scenario.includes(one.tool.kind) {
             count(ground, one, scenario, row)?;
         }
+        if scenario == Scenario::Session {
+            one.tool.kind.leave(&one.tool, &one.site.root);
+        }
         if scenario == Scenario::Edit {
             one.site.edit(&ground.plan, &ground.plan.middle().1, None)?;
             one.built = false;
@@ -174,7 +177,7 @@ fn tool_round(
         drop_out(one, row, &trouble)?;
         return Ok(());
     }
-    if kind == Kind::Larder && scenario == Scenario::Noop {
+    if kind == Kind::Larder && matches!(scenario, Scenario::Noop | Scenario::Session) {
         row.state_files = Some(state_files(&one.site, &before));
     }
     let wanted = digests
@@ -182,6 +185,9 @@ fn tool_round(
         .or_default();
     let log = fs::read(one.site.logs.join("run.log"))?;
     let ran = kind.ran(&String::from_utf8_lossy(&log));
+    if scenario == Scenario::Session && row.state_files != Some(0) {
+        return Err("session: a run wrote state although nothing changed".into());
+    }
     match scenario.judge(&ground.plan, &one.site, kind, &before, ran, wanted) {
         Finding::AsClaimed => {}
         Finding::Expected(words) => note_once(row, words),
@@ -250,7 +256,22 @@ fn warm_up(ground: &Ground, one: &mut Competitor, scenario: Scenario) -> Fallibl
         unmeasured(ground, one)?;
         one.built = true;
     }
+    if scenario == Scenario::Session {
+        start_session(ground, one)?;
+        // What it was told before the tree was built is looked at once more.
+        unmeasured(ground, one)?;
+    }
     unmeasured(ground, one)
+}
+
+fn start_session(ground: &Ground, one: &Competitor) -> Fallible<()> {
+    let args = ["session", "start"].map(OsString::from).into();
+    let cost = measure(&one.invocation(args), ground.limit)?;
+    if cost.exit == Some(0) {
+        return Ok(());
+    }
+    let told = fs::read_to_string(one.site.logs.join("run.log"))?;
+    Err(format!("the background session does not start: {told}").into())
 }
 
 fn unmeasured(ground: &Ground, one: &mut Competitor) -> Fallible<()> {

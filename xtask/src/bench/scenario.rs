@@ -22,6 +22,8 @@ pub(crate) enum Scenario {
     Cold,
     /// Nothing changed
     Noop,
+    /// Larder alone: nothing changed, and its background session runs
+    Session,
     /// Outputs gone, and Larder's knowledge of them; the cache is there
     Restore,
     /// All inputs have new times and the same content
@@ -73,6 +75,7 @@ impl Scenario {
             Scenario::Digest => "digest",
             Scenario::Cold => "cold",
             Scenario::Noop => "noop",
+            Scenario::Session => "session",
             Scenario::Restore => "restore",
             Scenario::Touch => "touch",
             Scenario::Edit => "edit",
@@ -98,7 +101,7 @@ impl Scenario {
     /// Whether a tool takes part.
     pub(crate) fn includes(self, kind: Kind) -> bool {
         match self {
-            Scenario::Digest => kind == Kind::Larder,
+            Scenario::Digest | Scenario::Session => kind == Kind::Larder,
             Scenario::Restore => kind.restores(),
             _ => true,
         }
@@ -141,7 +144,7 @@ impl Scenario {
             }
             Scenario::Touch => site.touch(plan),
             Scenario::Edit => site.edit(plan, &plan.middle().1, Some(note)),
-            Scenario::Noop | Scenario::Hooks | Scenario::Projects10 => Ok(()),
+            Scenario::Noop | Scenario::Session | Scenario::Hooks | Scenario::Projects10 => Ok(()),
         }
     }
 
@@ -157,7 +160,9 @@ impl Scenario {
         digest: &mut Option<String>,
     ) -> Finding {
         let all = plan.projects.len();
+        // Where nothing is to do, a run beside the session leaves no record; the caller sees to that.
         if kind == Kind::Larder
+            && self != Scenario::Session
             && let Err(wrong) = self.judge_account(plan, site, before)
         {
             return Finding::Wrong(wrong);
@@ -216,7 +221,7 @@ impl Scenario {
             Scenario::Restore => account.claims("restored", all),
             Scenario::Noop | Scenario::Touch => account.claims("up-to-date", all),
             Scenario::Edit => account.claims("ran", 1 + plan.dependents(plan.middle().0).len()),
-            Scenario::Hooks | Scenario::Projects10 => Ok(()),
+            Scenario::Session | Scenario::Hooks | Scenario::Projects10 => Ok(()),
         }
     }
 }

@@ -60,6 +60,18 @@ pub(crate) fn verdicts(results: &Results) -> Vec<Verdict> {
             least("noop", "turborepo", wall),
         ),
         verdict(
+            "session / turborepo noop",
+            0.05,
+            least("session", "larder", wall),
+            least("noop", "turborepo", wall),
+        ),
+        verdict(
+            "session, ms",
+            10.0,
+            least("session", "larder", wall).map(|wall| wall * 1000.0),
+            Some(1.0),
+        ),
+        verdict(
             "touch / (noop + b3sum)",
             1.2,
             least("touch", "larder", wall),
@@ -177,6 +189,8 @@ mod tests {
             [
                 "noop / ninja: 0.50 reached",
                 "noop / turborepo: -1.00 not measured",
+                "session / turborepo noop: -1.00 not measured",
+                "session, ms: -1.00 not measured",
                 "touch / (noop + b3sum): 1.20 reached",
                 "digest / b3sum: -1.00 not measured",
                 "(restore - noop) / (zstd | tar x): 2.00 missed",

@@ -143,13 +143,16 @@ impl Kind {
 
     /// Ends what the tool left running for the tree at `root`.
     pub(crate) fn leave(self, tool: &Tool, root: &Path) {
-        if self == Kind::Nx {
-            // A daemon that is not there needs no end.
-            let _ = Command::new(&tool.program)
-                .args(["daemon", "--stop"])
-                .current_dir(root)
-                .output();
-        }
+        let args = match self {
+            Kind::Nx => ["daemon", "--stop"],
+            Kind::Larder => ["session", "stop"],
+            _ => return,
+        };
+        // One that is not there needs no end.
+        let _ = Command::new(&tool.program)
+            .args(args)
+            .current_dir(root)
+            .output();
     }
 }
 

@@ -104,6 +104,11 @@ pub(super) const GUARDS: &[Guard] = &[
     ),
     guard(
         "larder",
+        "crates/cli/src/plan.rs",
+        &["keep", "behind_left_out"],
+    ),
+    guard(
+        "larder",
         "crates/cli/src/session/inputs.rs",
         &["first_difference", "still_holds", "refuse_foreign_outputs"],
     ),
@@ -124,6 +129,11 @@ pub(super) const GUARDS: &[Guard] = &[
     ),
     guard("larder", "crates/cli/src/session/life/work.rs", &["intend"]),
     guard("larder", "crates/cli/src/session/lock.rs", &["acquire"]),
+    guard(
+        "larder",
+        "crates/cli/src/session/run/hand_on.rs",
+        &["unseen"],
+    ),
     guard(
         "larder",
         "crates/cli/src/session/run/mod.rs",

@@ -65,11 +65,11 @@ fn step(
     Ok(record)
 }
 
-/// One run, with its title and table.
+/// One run, with its title and what it said at the end.
 fn shown(scene: &Scene, title: &str, env: &[(&str, &str)]) -> Result<Record, Box<dyn Error>> {
     println!("\n# {title}");
     let record = scene.run("index", env)?;
-    print!("{}", scene.table(&record)?);
+    print!("{}", record.told);
     Ok(record)
 }
 

@@ -106,6 +106,10 @@ impl Scene {
         words: &[&str],
         env: &[(&str, &str)],
     ) -> Result<String, Box<dyn Error>> {
+        succeed(&mut self.command(words, env))
+    }
+
+    fn command(&self, words: &[&str], env: &[(&str, &str)]) -> Command {
         let mut command = Command::new(&self.program);
         command
             .args(words)
@@ -113,24 +117,14 @@ impl Scene {
             .env("LARDER_CACHE_DIR", &self.cache)
             .envs(env.iter().copied())
             .current_dir(self.workspace());
-        succeed(&mut command)
+        command
     }
 
     /// Runs tasks and returns the run record.
     pub(super) fn run(&self, task: &str, env: &[(&str, &str)]) -> Result<Record, Box<dyn Error>> {
-        Record::read(&self.larder(&["run", task, "--json"], env)?)
-    }
-
-    /// The table that the example's `report.py` makes of a run.
-    pub(super) fn table(&self, record: &Record) -> Result<String, Box<dyn Error>> {
-        let json = self.work.join("record.json");
-        std::fs::write(&json, &record.text)?;
-        let mut script = Command::new("sh");
-        script
-            .args(["-c", "python3 report.py <\"$1\"", "sh"])
-            .arg(&json)
-            .current_dir(self.workspace());
-        succeed(&mut script)
+        let words = ["run", task, "--json", "--show-cache"];
+        let (answered, said) = both(&mut self.command(&words, env))?;
+        Record::read(&answered, &said)
     }
 
     /// The index of a repository: each file's name and bytes.
@@ -187,15 +181,20 @@ pub(super) fn git(folder: &Path, words: &[&str]) -> Result<String, Box<dyn Error
 
 /// Runs a program that has to succeed, and returns what it printed.
 pub(super) fn succeed(command: &mut Command) -> Result<String, Box<dyn Error>> {
+    both(command).map(|(printed, _)| printed)
+}
+
+/// Runs a program that has to succeed, and returns what it wrote to its two streams.
+fn both(command: &mut Command) -> Result<(String, String), Box<dyn Error>> {
     let shown = format!("{command:?}");
     let output = command
         .stdin(Stdio::null())
         .output()
         .map_err(|error| format!("{shown} cannot be started: {error}"))?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() {
+        return Ok((String::from_utf8_lossy(&output.stdout).into_owned(), said));
+    }
     Err(format!("{shown} failed with {}:\n{said}", output.status).into())
 }
 

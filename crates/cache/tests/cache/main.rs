@@ -5,6 +5,7 @@
 
 mod build;
 mod corruption;
+mod delta;
 mod hostile;
 mod ownership;
 mod property;

@@ -13,13 +13,13 @@ use proptest::prelude::*;
 use crate::sandbox::*;
 
 #[derive(Debug, Clone)]
-enum Node {
+pub(crate) enum Node {
     File(Vec<u8>, u32),
     Link(Vec<u8>),
-    EmptyDir,
+    EmptyDir(u32),
 }
 
-type Model = BTreeMap<Vec<u8>, Node>;
+pub(crate) type Model = BTreeMap<Vec<u8>, Node>;
 
 fn name() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
@@ -47,39 +47,49 @@ fn node() -> impl Strategy<Value = Node> {
         1 => prop_oneof![
             Just(b"../up".to_vec()), Just(b"/absolute".to_vec()), Just(b"\xff".to_vec()), Just(vec![b't'; 250])
         ].prop_map(Node::Link),
-        1 => Just(Node::EmptyDir),
+        1 => prop::sample::select(vec![0o755_u32, 0o750, 0o700]).prop_map(Node::EmptyDir),
     ]
 }
 
+/// Whether one of two paths lies below the other.
+fn clash(one: &[u8], other: &[u8]) -> bool {
+    one.starts_with(&[other, &b"/"[..]].concat()) || other.starts_with(&[one, &b"/"[..]].concat())
+}
+
+/// Adds what lies neither below nor above, nor in place of, what is there.
+pub(crate) fn add(kept: &mut Model, more: impl IntoIterator<Item = (Vec<u8>, Node)>) {
+    for (path, node) in more {
+        if !kept.keys().any(|other| clash(&path, other)) {
+            kept.entry(path).or_insert(node);
+        }
+    }
+}
+
 /// Paths up to three deep, none below another.
-fn model() -> impl Strategy<Value = Model> {
+pub(crate) fn model() -> impl Strategy<Value = Model> {
     let path = prop::collection::vec(name(), 1..4).prop_map(|parts| parts.join(&b'/'));
     prop::collection::btree_map(path, node(), 0..12).prop_map(|all: Model| {
         let mut kept = Model::new();
-        for (path, node) in all {
-            let clash = kept.keys().any(|other| {
-                path.starts_with(&[other, &b"/"[..]].concat())
-                    || other.starts_with(&[&path, &b"/"[..]].concat())
-            });
-            if !clash {
-                kept.insert(path, node);
-            }
-        }
+        add(&mut kept, all);
         kept
     })
 }
 
-fn build(sandbox: &Sandbox, model: &Model) {
+pub(crate) fn build(sandbox: &Sandbox, model: &Model) {
     for (path, node) in model {
         let path = sandbox.root().join(OsStr::from_bytes(path));
         fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let set = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         match node {
             Node::File(content, mode) => {
                 fs::write(&path, content).unwrap();
-                fs::set_permissions(&path, fs::Permissions::from_mode(*mode)).unwrap();
+                set(*mode);
             }
             Node::Link(text) => symlink(OsStr::from_bytes(text), &path).unwrap(),
-            Node::EmptyDir => fs::create_dir(&path).unwrap(),
+            Node::EmptyDir(mode) => {
+                fs::create_dir(&path).unwrap();
+                set(*mode);
+            }
         }
     }
 }
@@ -97,7 +107,7 @@ fn entry(sandbox: &Sandbox, model: &Model) -> Entry {
 }
 
 /// Every file content below a folder.
-fn contents(folder: &std::path::Path, found: &mut Vec<Vec<u8>>) {
+pub(crate) fn contents(folder: &std::path::Path, found: &mut Vec<Vec<u8>>) {
     for item in fs::read_dir(folder).into_iter().flatten() {
         let path = item.unwrap().path();
         let meta = path.symlink_metadata().unwrap();

@@ -119,10 +119,13 @@ pub(super) fn dry(
 ) -> Outcome {
     let forecasts = look(session, plan, options)?;
     match format {
-        DryFormat::Json => print(&format!(
-            "{:#}\n",
-            json!({ "tasks": forecasts.iter().map(value).collect::<Vec<_>>() })
-        ))?,
+        DryFormat::Json => {
+            let mut told = json!({ "tasks": forecasts.iter().map(value).collect::<Vec<_>>() });
+            if !plan.left_out.is_empty() {
+                told["left_out"] = json!(plan.left_out);
+            }
+            print(&format!("{told:#}\n"))?;
+        }
         DryFormat::Text => {
             let mut text = String::new();
             for forecast in &forecasts {

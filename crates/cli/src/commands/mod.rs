@@ -15,17 +15,21 @@ use crate::config::{self, Workspace};
 use crate::diagnostics;
 use crate::execute::exit;
 use crate::execute::{Cancel, ProcessExecutor, install_signal_handlers};
-use crate::plan::CycleError;
+use crate::plan::{CycleError, Plan};
 use crate::record;
 use crate::select;
+use crate::select::graph_filter::GraphFilter;
+use crate::select::prune::LeftOut;
 use crate::session::{OpenError, Session, Surroundings};
 
 mod cache;
+mod delta;
 mod explain;
 mod keys;
 mod list;
 mod run;
 mod session;
+mod show_cache;
 mod status;
 mod summary;
 mod told;
@@ -109,6 +113,22 @@ fn selected(
 ) -> Result<BTreeSet<usize>, Usage> {
     let base = selection.affected.as_deref();
     select::projects(workspace, root, &selection.filter, base).map_err(Usage::new)
+}
+
+/// A plan without what `--graph-filter` leaves out.
+fn pruned(workspace: &Workspace, plan: Plan, selection: &Selection) -> Result<Plan, Usage> {
+    let filter = GraphFilter::parse(&selection.graph_filter).map_err(Usage::new)?;
+    // Where projects are chosen by what changed, none may be left.
+    let by_change =
+        selection.affected.is_some() || selection.filter.iter().any(|filter| filter.contains('['));
+    select::prune::plan(workspace, plan, &filter, by_change).map_err(Usage::new)
+}
+
+/// How many tasks a graph filter left out, as one line.
+fn left_out_line(left_out: &[LeftOut], kept: usize) -> String {
+    let out = left_out.len();
+    let tasks = cache::count(out + kept, "task", "tasks");
+    format!("graph filter: {out} of {tasks} left out")
 }
 
 /// Runs the program and gives its exit code.

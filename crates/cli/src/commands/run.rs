@@ -14,13 +14,14 @@ use crate::execute::{concurrency, exit, mux};
 use crate::plan::Plan;
 use crate::record::{self, CacheUse, Counters, RunError, RunRecord, Status, TaskRecord};
 use crate::select;
+use crate::select::prune::LeftOut;
 use crate::session::Session;
 use crate::session::life::Done;
 use crate::session::run::{Beside, Ended, Options};
 use crate::show::Show;
 
 use super::summary::summary;
-use super::{Context, Outcome, Usage, print, say, told};
+use super::{Context, Outcome, Usage, print, say, show_cache, told};
 
 /// How many run records are kept.
 const KEPT_RECORDS: usize = 100;
@@ -40,17 +41,30 @@ pub(super) fn run(context: &Context<'_>, args: &RunArgs) -> Outcome {
 }
 
 fn in_session(context: &Context<'_>, args: &RunArgs, session: &mut Session<'_>) -> Outcome {
+    let folder = super::delta::folder(context, args.write_delta.as_deref())?;
     let requested = requested(args, session)?;
     let force = forced(context, args);
     check_force(force.as_deref(), session)?;
-    let plan = Plan::new(&session.workspace, requested, args.only)?;
+    let plan = planned(args, session, requested)?;
     let options = options(context, args, force)?;
     if let Some(format) = args.dry {
         let format = if args.json { DryFormat::Json } else { format };
         return super::explain::dry(session, &plan, &options, format);
     }
-    let (code, _) = perform(context, args, session, &plan, &options, None)?;
-    Ok(code)
+    let (code, ended) = perform(context, args, session, &plan, &options, None)?;
+    let delta = folder.map(|folder| super::delta::write(session, &ended.results, &folder));
+    match delta.transpose() {
+        Ok(told) => {
+            told.iter().for_each(|told| say(told));
+            Ok(code)
+        }
+        // What the tasks did stands; how they ended says more.
+        Err(usage) if code != exit::SUCCESS => {
+            say(&format!("larder: {}", usage.message));
+            Ok(code)
+        }
+        Err(usage) => Err(usage),
+    }
 }
 
 /// The tasks that a command line names.
@@ -58,6 +72,19 @@ pub(super) fn requested(args: &RunArgs, session: &Session<'_>) -> Result<BTreeSe
     let workspace = &session.workspace;
     let projects = super::selected(workspace, &session.root, &args.selection)?;
     select::tasks(workspace, &args.tasks, &projects).map_err(Usage::new)
+}
+
+/// The plan of a request, pruned as the command line has it; what was left out is told.
+pub(super) fn planned(
+    args: &RunArgs,
+    session: &Session<'_>,
+    requested: BTreeSet<usize>,
+) -> Result<Plan, Usage> {
+    let workspace = &session.workspace;
+    let plan = Plan::new(workspace, requested, args.only)?;
+    let plan = super::pruned(workspace, plan, &args.selection)?;
+    tell_left_out(&plan.left_out, plan.graph.len(), args.verbose);
+    Ok(plan)
 }
 
 /// Runs a plan, tells of it, and keeps its record. Of a run beside which something watches, nothing is told while nothing was to do.
@@ -92,12 +119,17 @@ pub(super) fn perform(
         return Ok((code, ended));
     }
     record.warnings.extend(undeclared(session, &ended.results));
+    record.left_out.clone_from(&plan.left_out);
     record.started = started.rfc3339();
     record.wall_seconds = clock.now().since(started).as_secs_f64();
     keep(session, &mut record, args.summarize);
     for warning in &record.warnings {
         say(&format!("warning: {warning}"));
     }
+    let shown = args
+        .show_cache
+        .then(|| show_cache::gather(session, &record));
+    record.show_cache = shown.as_ref().map(show_cache::value);
     let answered = if args.json {
         let text = serde_json::to_string_pretty(&record).map_err(Usage::new)?;
         print(&format!("{text}\n"))
@@ -105,6 +137,9 @@ pub(super) fn perform(
         Ok(())
     };
     say(&summary(&record, args.verbose, context.stderr_colour));
+    if let Some(shown) = &shown {
+        say(show_cache::text(shown).trim_end());
+    }
     // What the tasks did is done and kept; that its output was lost must not read as success.
     match show
         .lost()
@@ -117,6 +152,19 @@ pub(super) fn perform(
             Ok((code, ended))
         }
         None => Ok((code, ended)),
+    }
+}
+
+/// Says that a graph filter left something out and, if asked for more, what and why.
+fn tell_left_out(left_out: &[LeftOut], kept: usize, verbose: bool) {
+    if left_out.is_empty() {
+        return;
+    }
+    say(&super::left_out_line(left_out, kept));
+    if verbose {
+        for LeftOut { task, rule } in left_out {
+            say(&format!("  left out {task}: {rule}"));
+        }
     }
 }
 
@@ -289,6 +337,8 @@ fn account(
             peak_memory: record::peak_memory(),
         },
         tasks,
+        left_out: Vec::new(),
+        show_cache: None,
     }
 }
 

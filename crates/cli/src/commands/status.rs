@@ -7,12 +7,17 @@ use std::path::{Path, PathBuf};
 use larder_cache::Status;
 use serde_json::{Value, json};
 
+use crate::args::Part;
 use crate::session::{Paths, Session};
 
 use super::cache::{count, size};
 
 /// How many of the largest tasks are named to people; JSON has all.
 const LARGEST: usize = 10;
+/// What clears the cache and, with the name of a part behind it, that part.
+pub(super) const CLEAR: &str = "larder cache clear";
+/// Where what is said of a part goes on in the next line.
+const INDENT: &str = "                        ";
 
 /// What there is to say, as plain data.
 #[derive(Debug)]
@@ -21,7 +26,7 @@ pub(super) struct Told {
     cache: Status,
     rate: Rate,
     folder: PathBuf,
-    parts: Vec<Part>,
+    parts: Vec<Held>,
 }
 
 /// What the cache did in the runs whose records are kept.
@@ -32,72 +37,134 @@ struct Rate {
     misses: u64,
     /// Of the last run alone.
     last: Option<(u64, u64)>,
+    /// Digests that the memo knew in the last run, and that it did not.
+    fingerprints: Option<(u64, u64)>,
 }
 
-/// A part of the workspace's own state.
+/// What a part of the workspace's own state holds.
 #[derive(Debug)]
-struct Part {
-    name: &'static str,
-    paths: Vec<PathBuf>,
-    files: u64,
-    bytes: u64,
+pub(super) struct Held {
+    /// Which it is.
+    which: Part,
+    /// As `cache clear` takes it.
+    pub(super) name: &'static str,
+    /// Where it lies.
+    pub(super) paths: Vec<PathBuf>,
+    /// How many files there are.
+    pub(super) files: u64,
+    /// How large they are together.
+    pub(super) bytes: u64,
     /// What deleting it costs.
-    if_deleted: &'static str,
+    pub(super) if_deleted: &'static str,
+    /// What is in it: how many of what.
+    counts: Vec<(&'static str, usize)>,
 }
+
+/// The parts of the workspace's own state.
+const PARTS: [Part; 6] = [
+    Part::State,
+    Part::Memo,
+    Part::Snapshot,
+    Part::Session,
+    Part::Records,
+    Part::Rescued,
+];
 
 /// Gathers what is said.
 pub(super) fn gather(session: &Session<'_>, location: &Path, cache: Status) -> Told {
     let paths = &session.paths;
+    let parts = PARTS.into_iter().map(|which| {
+        let mut held = part(paths, which);
+        held.counts = counts(session, which, &held);
+        held
+    });
     Told {
         location: location.to_owned(),
         cache,
         rate: rate(paths),
         folder: paths.folder.clone(),
-        parts: parts(paths),
+        parts: parts.collect(),
     }
 }
 
-fn parts(paths: &Paths) -> Vec<Part> {
-    let part = |name, paths: &[&PathBuf], if_deleted| {
-        let mut part = Part {
-            name,
-            paths: paths.iter().map(|path| (*path).clone()).collect(),
-            files: 0,
-            bytes: 0,
-            if_deleted,
-        };
-        for path in paths {
-            measure(path, &mut part);
-        }
-        part
-    };
-    vec![
-        part(
+/// The parts of the workspace's own state, without a look into them.
+pub(super) fn parts(paths: &Paths) -> Vec<Held> {
+    PARTS.into_iter().map(|which| part(paths, which)).collect()
+}
+
+/// A part of the workspace's own state. The cache is none: of it nothing is said.
+pub(super) fn part(paths: &Paths, which: Part) -> Held {
+    let (name, places, if_deleted): (_, &[&PathBuf], _) = match which {
+        Part::Cache => ("cache", &[], ""),
+        Part::State => (
             "state",
             &[&paths.state],
             "tasks are judged anew, outputs become yours",
         ),
-        part("memo", &[&paths.memo], "all files are digested again"),
-        part(
+        Part::Memo => ("memo", &[&paths.memo], "all files are digested again"),
+        Part::Snapshot => (
             "snapshot",
             &[&paths.snapshot],
             "the configuration is read again",
         ),
-        part(
+        Part::Session => ("session", &[&paths.session], "each task is looked at again"),
+        Part::Records => (
             "records",
             &[&paths.runs, &paths.last_run],
             "what earlier runs did is forgotten",
         ),
-        part(
+        Part::Rescued => (
             "rescued",
             &[&paths.rescued],
             "look first: there is no other copy",
         ),
-    ]
+    };
+    let mut held = Held {
+        which,
+        name,
+        paths: places.iter().map(|path| (*path).clone()).collect(),
+        files: 0,
+        bytes: 0,
+        if_deleted,
+        counts: Vec::new(),
+    };
+    for path in places {
+        measure(path, &mut held);
+    }
+    held
+}
+
+/// How many of what a part holds.
+fn counts(session: &Session<'_>, which: Part, held: &Held) -> Vec<(&'static str, usize)> {
+    let files = usize::try_from(held.files).unwrap_or(usize::MAX);
+    match which {
+        Part::Cache => Vec::new(),
+        Part::State => vec![
+            ("tasks", session.state.tasks().count()),
+            (
+                "outputs",
+                session
+                    .state
+                    .tasks()
+                    .map(|(_, task)| task.owned.len())
+                    .sum(),
+            ),
+        ],
+        Part::Memo => {
+            let (folders, names) = session.tree.scanner().memo().held();
+            vec![("folders", folders), ("names", names)]
+        }
+        Part::Snapshot if files == 0 => vec![("projects", 0), ("tasks", 0)],
+        Part::Snapshot => vec![
+            ("projects", session.workspace.projects.len()),
+            ("tasks", session.workspace.tasks.len()),
+        ],
+        Part::Session | Part::Records | Part::Rescued => vec![("files", files)],
+    }
 }
 
 /// Adds up what lies at a path. Links are not followed; what cannot be read counts as nothing.
-fn measure(path: &Path, part: &mut Part) {
+fn measure(path: &Path, part: &mut Held) {
     let Ok(stat) = path.symlink_metadata() else {
         return;
     };
@@ -123,6 +190,11 @@ fn rate(paths: &Paths) -> Rate {
         ))
     };
     let last = read(&paths.last_run);
+    let fingerprints = || {
+        let record: Value = serde_json::from_slice(&std::fs::read(&paths.last_run).ok()?).ok()?;
+        let counter = |name: &str| record["counters"][name].as_u64();
+        Some((counter("memo_hits")?, counter("memo_misses")?))
+    };
     let kept = std::fs::read_dir(&paths.runs).into_iter().flatten();
     let mut runs: Vec<_> = kept
         .flatten()
@@ -136,6 +208,7 @@ fn rate(paths: &Paths) -> Rate {
         hits: runs.iter().map(|run| run.1).sum(),
         misses: runs.iter().map(|run| run.2).sum(),
         last: last.map(|(_, hits, misses)| (hits, misses)),
+        fingerprints: fingerprints(),
     }
 }
 
@@ -152,22 +225,43 @@ pub(super) fn value(told: &Told) -> Value {
         .iter()
         .map(|task| json!({ "task": task.task, "bytes": task.bytes }))
         .collect();
-    let parts: Vec<_> = told.parts.iter().map(|part| json!({ "name": part.name, "paths": part.paths.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(), "files": part.files, "bytes": part.bytes, "if_deleted": part.if_deleted })).collect();
     json!({
         "location": told.location.to_string_lossy(),
         "entries": told.cache.entries,
         "artifacts": told.cache.artifacts,
         "bytes": told.cache.bytes,
         "quarantined": told.cache.quarantined,
-        "clear": "larder cache clear",
+        "clear": CLEAR,
         "runs": told.rate.runs,
         "hits": told.rate.hits,
         "misses": told.rate.misses,
         "last_hits": told.rate.last.map(|last| last.0),
         "last_misses": told.rate.last.map(|last| last.1),
+        "last_fingerprint_hits": told.rate.fingerprints.map(|last| last.0),
+        "last_fingerprint_misses": told.rate.fingerprints.map(|last| last.1),
         "tasks": tasks,
-        "workspace": { "location": told.folder.to_string_lossy(), "parts": parts },
+        "workspace": { "location": told.folder.to_string_lossy(), "parts": told.parts.iter().map(part_value).collect::<Vec<_>>() },
     })
+}
+
+/// A part of the workspace's own state as JSON.
+pub(super) fn part_value(part: &Held) -> Value {
+    let mut value = json!({
+        "name": part.name,
+        "paths": part.paths.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
+        "files": part.files,
+        "bytes": part.bytes,
+        "clear": format!("{CLEAR} {}", part.name),
+        "if_deleted": part.if_deleted,
+    });
+    if !part.counts.is_empty() {
+        value["holds"] = part
+            .counts
+            .iter()
+            .map(|&(what, count)| (what.to_owned(), json!(count)))
+            .collect();
+    }
+    value
 }
 
 /// For people.
@@ -213,18 +307,46 @@ pub(super) fn text(told: &Told) -> String {
     }
     text.push_str("  trim it with `larder cache prune`, empty it with `larder cache clear`\n");
     let _ = writeln!(text, "workspace: {}", told.folder.display());
+    for part in &told.parts {
+        let holds = part
+            .counts
+            .iter()
+            .map(|(what, count)| format!("{count} {what}"));
+        let holds: Vec<String> = holds.collect();
+        text.push_str(&part_line(part, &holds.join(", ")));
+        if let (Part::Memo, Some((hits, misses))) = (part.which, told.rate.fingerprints) {
+            let _ = writeln!(
+                text,
+                "{INDENT}last run: {hits} digests known, {misses} made anew"
+            );
+        }
+        let _ = writeln!(text, "{INDENT}if cleared: {}", part.if_deleted);
+    }
     let _ = writeln!(
         text,
-        "  {:>10}  {:<19}  what that costs",
-        "size", "delete to clear"
+        "  clear one with `{CLEAR} NAME`, as in `{CLEAR} memo`"
     );
-    for part in &told.parts {
-        let names = part.paths.iter().filter_map(|path| path.file_name());
-        let names: Vec<_> = names.map(|name| name.to_string_lossy()).collect();
-        let (size, names) = (size(part.bytes), names.join(", "));
-        let _ = writeln!(text, "  {size:>10}  {names:<19}  {}", part.if_deleted);
-    }
     text
+}
+
+/// The line that says how large a part is, where it lies, and what is in it.
+pub(super) fn part_line(part: &Held, holds: &str) -> String {
+    let places = part.paths.iter().map(|path| place(path));
+    let names: Vec<String> = places.collect();
+    let colon = if holds.is_empty() { "" } else { ": " };
+    let (size, names) = (size(part.bytes), names.join(", "));
+    format!("  {:<8}  {size:>10}  {names}{colon}{holds}\n", part.name)
+}
+
+/// A path within `.larder`, which is named above, or the whole of another one.
+fn place(path: &Path) -> String {
+    let mut last = path.iter().rev();
+    match (last.next(), last.next()) {
+        (Some(name), Some(folder)) if folder == ".larder" => {
+            format!(".larder/{}", name.to_string_lossy())
+        }
+        _ => path.display().to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -253,6 +375,7 @@ mod tests {
             hits: 4,
             misses: 4,
             last: Some((3, 1)),
+            fingerprints: None,
         };
         assert_eq!(rate(&paths), both);
         // A run that did nothing is in the slot of the last run alone.
@@ -263,21 +386,25 @@ mod tests {
             hits: 8,
             misses: 4,
             last: Some((4, 0)),
+            fingerprints: None,
         };
         assert_eq!(rate(&paths), all);
     }
 
     #[test]
     fn the_page_fits_eighty_columns_but_for_names() {
-        let part = |name, files: &[&str], bytes, if_deleted| Part {
-            name,
-            paths: files.iter().map(PathBuf::from).collect(),
-            files: 1,
-            bytes,
-            if_deleted,
-        };
         let mut parts = parts(&Paths::new(Path::new("/ws"), None));
-        parts.push(part("x", &["/ws/.larder/x"], 1_234_567, "nothing"));
+        for (part, counts) in parts.iter_mut().zip([
+            vec![("tasks", 123_456), ("outputs", 1_234_567)],
+            vec![("folders", 12_345), ("names", 1_234_567)],
+            vec![("projects", 1000), ("tasks", 10_000)],
+            vec![("files", 1)],
+            vec![("files", 101)],
+            vec![("files", 0)],
+        ]) {
+            part.bytes = 1_234_567;
+            part.counts = counts;
+        }
         let told = Told {
             location: PathBuf::from("/cache"),
             cache: Status {
@@ -297,6 +424,7 @@ mod tests {
                 hits: 2,
                 misses: 1,
                 last: Some((1, 0)),
+                fingerprints: Some((1_234_567, 89_012)),
             },
             folder: PathBuf::from("/ws/.larder"),
             parts,
@@ -315,13 +443,20 @@ mod tests {
               1000 B  web#build
           trim it with `larder cache prune`, empty it with `larder cache clear`
         workspace: /ws/.larder
-                size  delete to clear      what that costs
-                 0 B  state                tasks are judged anew, outputs become yours
-                 0 B  memo                 all files are digested again
-                 0 B  workspace            the configuration is read again
-                 0 B  runs, last-run.json  what earlier runs did is forgotten
-                 0 B  rescued              look first: there is no other copy
-            1.18 MiB  x                    nothing
+          state       1.18 MiB  .larder/state: 123456 tasks, 1234567 outputs
+                                if cleared: tasks are judged anew, outputs become yours
+          memo        1.18 MiB  .larder/memo: 12345 folders, 1234567 names
+                                last run: 1234567 digests known, 89012 made anew
+                                if cleared: all files are digested again
+          snapshot    1.18 MiB  .larder/workspace: 1000 projects, 10000 tasks
+                                if cleared: the configuration is read again
+          session     1.18 MiB  .larder/session: 1 files
+                                if cleared: each task is looked at again
+          records     1.18 MiB  .larder/runs, .larder/last-run.json: 101 files
+                                if cleared: what earlier runs did is forgotten
+          rescued     1.18 MiB  .larder/rescued: 0 files
+                                if cleared: look first: there is no other copy
+          clear one with `larder cache clear NAME`, as in `larder cache clear memo`
         ");
     }
 

@@ -181,8 +181,10 @@ mod tests {
             rebuild_seconds: 0.0,
             saved_seconds: 0.0,
             tasks,
+            left_out: Vec::new(),
             warnings: Vec::new(),
             counters: Counters::default(),
+            show_cache: None,
         }
     }
 

@@ -35,6 +35,9 @@ fn is_asked(args: &RunArgs) -> bool {
 fn is_plain(context: &Context<'_>, args: &RunArgs) -> bool {
     let by_git = |filter: &String| filter.contains('[');
     !args.verbose
+        && !args.show_cache
+        && args.write_delta.is_none()
+        && args.selection.graph_filter.is_empty()
         && !args.json
         && !args.summarize
         && args.dry.is_none()
@@ -135,6 +138,8 @@ fn say_quiet(context: &Context<'_>, args: &RunArgs, quiet: Quiet, seconds: f64) 
         error: None,
         cache_hit: 0,
         cache_miss: 0,
+        left_out: Vec::new(),
+        show_cache: None,
         rebuild_seconds: 0.0,
         saved_seconds: quiet.saved_seconds,
         tasks: tasks(quiet.tasks, Status::UpToDate)

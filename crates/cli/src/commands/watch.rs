@@ -50,6 +50,8 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &mut Session<'_>) 
     let mut requested = run::requested(args, session)?;
     let force = run::forced(context, args);
     run::check_force(force.as_deref(), session)?;
+    // A graph filter that cannot be meant ends it before it begins; else what is left out is told once.
+    run::planned(args, session, requested.clone())?;
     let options = Options {
         watching: true,
         ..run::options(context, args, None)?
@@ -87,7 +89,7 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &mut Session<'_>) 
         } else if todo.all || !todo.tasks.is_empty() {
             todo.tasks.append(&mut left);
             let now = std::mem::replace(&mut todo, Todo::nothing());
-            let plan = plan(session, &requested, &now)?;
+            let plan = plan(args, session, &requested, &now)?;
             if !plan.nodes.is_empty() {
                 let options = Options {
                     force: now.force,
@@ -180,11 +182,27 @@ fn reached(session: &Session<'_>, affected: &Affected) -> BTreeSet<usize> {
     found
 }
 
-/// What of the request is to be run.
-fn plan(session: &Session<'_>, requested: &BTreeSet<usize>, todo: &Todo) -> Result<Plan, Usage> {
+/// What of the request is to be run: what the graph filter leaves of all that was asked for, and changes reach.
+fn plan(
+    args: &RunArgs,
+    session: &Session<'_>,
+    requested: &BTreeSet<usize>,
+    todo: &Todo,
+) -> Result<Plan, Usage> {
+    let workspace = &session.workspace;
     let wanted = |task: &usize| todo.all || todo.tasks.contains(task);
     let wanted = requested.iter().copied().filter(wanted).collect();
-    Ok(Plan::new(&session.workspace, wanted, false)?)
+    let plan = Plan::new(workspace, wanted, false)?;
+    if args.selection.graph_filter.is_empty() {
+        return Ok(plan);
+    }
+    let whole = Plan::new(workspace, requested.clone(), false)?;
+    let whole = super::pruned(workspace, whole, &args.selection)?;
+    let kept = whole.nodes.keys().copied().collect();
+    Ok(Plan {
+        left_out: whole.left_out,
+        ..plan.keep(workspace, &kept)
+    })
 }
 
 /// Tasks that the run did not come to, or stopped because their inputs changed.

@@ -8,6 +8,8 @@ use globset::GlobBuilder;
 
 use crate::config::Workspace;
 
+pub mod graph_filter;
+pub mod prune;
 mod range;
 
 /// Why a request could not be understood.

@@ -83,7 +83,7 @@ impl Run<'_> {
     pub fn unseen(&self, task: usize) -> Option<String> {
         let tasks = &self.session.workspace.tasks;
         let outside = |task: &usize| !self.plan.nodes.contains_key(task);
-        if !tasks[task].deps.iter().any(|dep| outside(&dep.task)) {
+        if !self.plan.partial {
             return None;
         }
         let needed = plan::closure(&self.session.workspace, &[task]);

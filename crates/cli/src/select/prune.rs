@@ -1,0 +1,309 @@
+//! Prunes the graph of a request by a graph filter, and says by which rule each task was left out.
+//! Does not know the command line, nor what a run does without these tasks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use larder_graph::{Direction, Graph, NodeId, NodeSet, Prune};
+use serde::Serialize;
+
+use crate::config::{DepKind, Workspace};
+use crate::plan::{self, Plan};
+
+use super::graph_filter::{GraphFilter, Pattern};
+use super::{hint, nearest};
+
+/// Why a graph filter, though it can be read, cannot be meant.
+#[derive(Debug, thiserror::Error)]
+pub enum FilterError {
+    /// An item that matches no task of the workspace can only be a slip.
+    #[error("the graph filter `{item}` matches no {what} of this workspace{}\n  `larder ls` lists all tasks", hint(.nearest.as_ref()))]
+    NoMatch {
+        /// As typed.
+        item: String,
+        /// `task` or `chunk`.
+        what: &'static str,
+        /// What may have been meant.
+        nearest: Option<String>,
+    },
+    /// Nothing would be left.
+    #[error(
+        "the graph filter leaves nothing of the {tasks} that {}: {rules}\n  `larder graph TASK…` shows what there is to choose from", if *.one { "was asked for" } else { "were asked for" }
+    )]
+    NothingLeft {
+        /// Their number with its noun.
+        tasks: String,
+        /// Whether it is a single one.
+        one: bool,
+        /// By which rules.
+        rules: String,
+    },
+}
+
+/// A task that was left out, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    /// `project#task`.
+    pub task: String,
+    /// The rule, in words.
+    pub rule: Rule,
+}
+
+/// By which rule a task was left out.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rule {
+    /// An item that begins with `!` names it.
+    Excluded(String),
+    /// It is a dependency, but too many steps away.
+    Beyond(usize),
+    /// Only tasks that were left out lead to it.
+    Behind,
+    /// No item names it, nor does what they name lead to it.
+    Unmatched(Vec<String>),
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Rule::Excluded(item) => write!(f, "`{item}` leaves it out"),
+            Rule::Beyond(depth) => write!(f, "it lies deeper than `depth={depth}`"),
+            Rule::Behind => f.write_str("only tasks that are left out lead to it"),
+            Rule::Unmatched(items) => {
+                let items: Vec<String> = items.iter().map(|item| format!("`{item}`")).collect();
+                write!(
+                    f,
+                    "neither named by {} nor reached from there",
+                    items.join(", ")
+                )
+            }
+        }
+    }
+}
+
+impl Serialize for Rule {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The graph of a request as the filter sees it.
+pub struct Request<'a> {
+    /// Tasks and what they need.
+    pub graph: &'a Graph<usize, DepKind>,
+    /// The tasks that were asked for.
+    pub requested: &'a BTreeSet<usize>,
+    /// The full name of a task.
+    pub id: &'a dyn Fn(usize) -> String,
+    /// The hooks that follow a task when it succeeded.
+    pub followers: &'a dyn Fn(usize) -> Vec<usize>,
+    /// The hooks that follow everything.
+    pub after_all: &'a [usize],
+}
+
+/// What is kept of a request, and the rule of each task that is not. Nothing is added to it.
+///
+/// The walk begins at the tasks that the patterns name, or at the requested ones; goes `up` to dependents; and from all
+/// these down to dependencies, as deep as is said. Hooks come along with what they follow.
+pub fn prune(request: &Request<'_>, filter: &GraphFilter) -> (BTreeSet<usize>, Vec<LeftOut>) {
+    let ids: BTreeMap<usize, String> = (request.graph.nodes())
+        .map(|(_, &task)| (task, (request.id)(task)))
+        .collect();
+    let excluded: BTreeMap<usize, &Pattern> = ids
+        .iter()
+        .filter_map(|(&task, id)| Some((task, filter.excluding(id)?)))
+        .collect();
+    let starts: BTreeSet<usize> = if filter.include.is_empty() {
+        request.requested.clone()
+    } else {
+        let named = ids.iter().filter(|(_, id)| filter.includes(id));
+        named.map(|(&task, _)| task).collect()
+    };
+    let reached = |excludes: bool, depth: Option<usize>| {
+        let out = |task: usize| excludes && excluded.contains_key(&task);
+        let up = filter.up.unwrap_or(Some(0));
+        let starts = walk(request, &starts, &out, Direction::Dependents, up);
+        with_hooks(request, starts, &out, depth)
+    };
+    let depth = filter.depth.flatten();
+    let kept = reached(true, depth);
+    let deeper = depth.map(|depth| (depth, reached(true, None)));
+    let behind = reached(false, None);
+    let rule = |task: usize| {
+        if let Some(pattern) = excluded.get(&task) {
+            return Rule::Excluded(pattern.item.clone());
+        }
+        match &deeper {
+            Some((depth, deeper)) if deeper.contains(&task) => Rule::Beyond(*depth),
+            _ if behind.contains(&task) => Rule::Behind,
+            _ => Rule::Unmatched(
+                filter
+                    .include
+                    .iter()
+                    .map(|pattern| pattern.item.clone())
+                    .collect(),
+            ),
+        }
+    };
+    let mut left_out: Vec<LeftOut> = ids
+        .iter()
+        .filter(|(task, _)| !kept.contains(task))
+        .map(|(&task, id)| LeftOut {
+            task: id.clone(),
+            rule: rule(task),
+        })
+        .collect();
+    left_out.sort_by(|a, b| a.task.cmp(&b.task));
+    (kept, left_out)
+}
+
+/// The tasks that a walk along what tasks need reaches from `starts` within `depth` steps, without entering those that
+/// are `out`.
+fn walk(
+    request: &Request<'_>,
+    starts: &BTreeSet<usize>,
+    out: &dyn Fn(usize) -> bool,
+    direction: Direction,
+    depth: Option<usize>,
+) -> BTreeSet<usize> {
+    let found: NodeSet = request.graph.select(&Prune {
+        include: &|_, task| starts.contains(task),
+        exclude: &|_, task| out(*task),
+        follow: &|_, _, kind| matches!(kind, DepKind::Needs { .. }),
+        direction,
+        depth,
+    });
+    let task = |id: NodeId| request.graph.get(id).copied();
+    found.iter().filter_map(task).collect()
+}
+
+/// What is reached downwards from `starts`, and from the hooks that follow any of it, until no hook is left.
+fn with_hooks(
+    request: &Request<'_>,
+    mut starts: BTreeSet<usize>,
+    out: &dyn Fn(usize) -> bool,
+    depth: Option<usize>,
+) -> BTreeSet<usize> {
+    let present: BTreeSet<usize> = request.graph.nodes().map(|(_, &task)| task).collect();
+    loop {
+        let found = walk(request, &starts, out, Direction::Dependencies, depth);
+        let last = if found.is_empty() {
+            &[]
+        } else {
+            request.after_all
+        };
+        let hooks = found.iter().flat_map(|&task| (request.followers)(task));
+        let hooks: Vec<usize> = hooks
+            .chain(last.iter().copied())
+            .filter(|hook| present.contains(hook) && !out(*hook))
+            .collect();
+        let known = starts.len();
+        starts.extend(hooks);
+        if starts.len() == known {
+            return found;
+        }
+    }
+}
+
+/// Prunes a plan. `may_be_empty` says that nothing was perhaps asked for, so that nothing may be left.
+///
+/// # Errors
+/// When an item matches nothing in the workspace, or nothing is left.
+pub fn plan(
+    workspace: &Workspace,
+    plan: Plan,
+    filter: &GraphFilter,
+    may_be_empty: bool,
+) -> Result<Plan, FilterError> {
+    let patterns = filter.include.iter().chain(&filter.exclude);
+    for pattern in patterns {
+        check(workspace, pattern)?;
+    }
+    if filter.is_empty() {
+        return Ok(plan);
+    }
+    let followers = plan::followers(workspace);
+    let (kept, left_out) = prune(
+        &Request {
+            graph: &plan.graph,
+            requested: &plan.requested,
+            id: &|task| plan::task_id(workspace, task),
+            followers: &|task| followers[task].clone(),
+            after_all: &workspace.after_all,
+        },
+        filter,
+    );
+    if kept.is_empty() && !left_out.is_empty() && !may_be_empty {
+        let rules: BTreeSet<&Rule> = left_out.iter().map(|left_out| &left_out.rule).collect();
+        let rules: Vec<String> = rules.iter().map(ToString::to_string).collect();
+        let one = left_out.len() == 1;
+        return Err(FilterError::NothingLeft {
+            tasks: format!("{} task{}", left_out.len(), if one { "" } else { "s" }),
+            one,
+            rules: rules.join("; "),
+        });
+    }
+    Ok(Plan {
+        left_out,
+        ..plan.keep(workspace, &kept)
+    })
+}
+
+/// Refuses a pattern that matches no task of the workspace.
+fn check(workspace: &Workspace, pattern: &Pattern) -> Result<(), FilterError> {
+    let ids = || (0..workspace.tasks.len()).map(|task| plan::task_id(workspace, task));
+    if ids().any(|id| pattern.matches(&id)) {
+        return Ok(());
+    }
+    let what = if pattern.of_chunks { "chunk" } else { "task" };
+    Err(FilterError::NoMatch {
+        item: pattern.item.clone(),
+        what,
+        nearest: meant(workspace, pattern),
+    })
+}
+
+/// What whoever wrote a pattern that matches nothing may have meant.
+fn meant(workspace: &Workspace, pattern: &Pattern) -> Option<String> {
+    if pattern.of_chunks {
+        return None;
+    }
+    let negated = if pattern.item.starts_with('!') {
+        "!"
+    } else {
+        ""
+    };
+    let tasks = || workspace.tasks.iter().map(|task| task.name.as_str());
+    let projects = || {
+        workspace
+            .projects
+            .iter()
+            .map(|project| project.name.as_str())
+    };
+    let Some(task) = &pattern.task else {
+        // A word alone is a project; who names a task means it everywhere.
+        let everywhere = |name: String| format!("{negated}*#{name}");
+        if tasks().any(|name| name == pattern.project) {
+            return Some(everywhere(pattern.project.clone()));
+        }
+        let project = nearest(&pattern.project, projects());
+        let project = project.map(|name| format!("{negated}{name}"));
+        return project.or_else(|| nearest(&pattern.project, tasks()).map(everywhere));
+    };
+    let any_project = projects().any(|name| pattern.means_project(name));
+    let project = if any_project {
+        pattern.project.clone()
+    } else {
+        nearest(&pattern.project, projects())?
+    };
+    let known = tasks().any(|name| name == task);
+    let task = if known {
+        task.clone()
+    } else {
+        nearest(task, tasks()).unwrap_or_else(|| task.clone())
+    };
+    let nearest = format!("{negated}{project}#{task}");
+    (nearest != pattern.item).then_some(nearest)
+}
+
+#[cfg(test)]
+mod tests;
