@@ -348,6 +348,25 @@ fn another_configuration_is_everything_and_other_folders_are_watched_at_once() {
 }
 
 #[test]
+fn a_configuration_outside_of_the_workspace_is_read_again_too() {
+    let live = Live::new(Sandbox::new(&[
+        ("larder.toml", "[workspace]\nprojects = [\"../lib\"]\n"),
+        ("../lib/larder.toml", "[tasks.build]\ncommand = \"true\"\n"),
+        ("../lib/.gitignore", "out/\n"),
+        ("../lib/out/x", "1"),
+    ]));
+    live.start();
+    let mut clock = live.now();
+    live.sandbox.write("../lib/out/x", "2");
+    assert!(live.changed(&mut clock).is_empty());
+    let config = "[tasks.build]\ncommand = \"true\"\noutputs = [\"out/**\"]\n";
+    live.sandbox.write("../lib/larder.toml", config);
+    assert!(live.everything(&mut clock).contains("configuration"));
+    live.sandbox.write("../lib/out/x", "3");
+    assert_eq!(live.changed(&mut clock), ["..lib/out/x"]);
+}
+
+#[test]
 fn a_session_with_other_variables_does_not_answer() {
     let live = Live::new(Sandbox::new(&[
         ("larder.toml", "[workspace]\nprojects = [\"${LIB}\"]\n"),

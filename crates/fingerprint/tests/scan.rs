@@ -378,3 +378,21 @@ fn odd_names_links_and_pipes_on_disk() {
     assert_ne!(again(b"dangling"), before.1);
     assert_eq!(again(b"folder"), digest(b"folder"));
 }
+
+#[test]
+fn which_folders_a_scan_enters_can_be_asked_one_by_one() {
+    let files = Arc::new(MemoryFiles::new());
+    files.write(".gitignore", "out/\n");
+    files.write("a/.gitignore", "deep/\n");
+    files.write("a/deep/x", "1");
+    let scanner = Scanner::new(Arc::<MemoryFiles>::clone(&files), Memo::empty([0; 32]));
+    let entered = |folder: &str| scanner.enters(folder.as_bytes()).unwrap();
+    assert!(entered("a") && entered("deep") && entered("a/new"));
+    assert!(!entered("out") && !entered("a/out") && !entered("a/deep"));
+    assert!(!entered("a/.git") && !entered(".larder"));
+    // Rules are read once, until they are forgotten there.
+    files.write("a/.gitignore", "new/\n");
+    assert!(!entered("a/deep"));
+    scanner.forget_rules_in(b"a");
+    assert!(entered("a/deep") && !entered("a/new") && !entered("a/out"));
+}

@@ -15,6 +15,8 @@ use super::{Found, Options, Started, client, identity};
 
 /// So long a session may take to begin to watch.
 const BEGIN: Duration = Duration::from_mins(1);
+/// So long is waited for one that another call started.
+const OTHER: Duration = Duration::from_secs(10);
 /// So long it may take to end when it is asked, and when it is killed.
 const END: Duration = Duration::from_secs(5);
 /// So often is looked.
@@ -40,7 +42,7 @@ pub(super) fn start(root: &Path, program: &Path, options: &Options<'_>) -> Resul
     let mut child = spawn(root, program, options, log)
         .map_err(|error| format!("{} cannot be started: {error}", program.display()))?;
     let deadline = Instant::now() + BEGIN;
-    let mut ended = false;
+    let mut ended = None;
     while Instant::now() < deadline {
         match client::find(root) {
             Found::Running(status) if status.pid == child.id() => return Ok(Started::New(status)),
@@ -49,10 +51,17 @@ pub(super) fn start(root: &Path, program: &Path, options: &Options<'_>) -> Resul
                 let _ = child.wait();
                 return Ok(Started::Already(status));
             }
-            Found::Absent if ended => return Err(words(&place, said)),
+            Found::Absent if ended.is_some() => return Err(words(&place, said)),
+            // Another one holds the lock. It may be about to begin.
+            Found::Silent if ended.is_some_and(|since: Instant| since.elapsed() > OTHER) => {
+                let why = "another process holds the lock and does not answer";
+                return Err(format!("{why}\n  `larder session stop` ends it"));
+            }
             _ => {}
         }
-        ended = ended || child.try_wait().is_ok_and(|status| status.is_some());
+        if ended.is_none() && child.try_wait().is_ok_and(|status| status.is_some()) {
+            ended = Some(Instant::now());
+        }
         std::thread::sleep(TICK);
     }
     let _ = child.kill();

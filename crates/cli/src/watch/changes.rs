@@ -1,19 +1,16 @@
 //! `Changes`: watches the folders of a workspace and gives what may have changed in it, batch by batch or at once.
 //! Does not know what a change reaches. The module above says why nothing is missed.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use larder_fingerprint::{Kind, Scanner};
-
 use crate::config::Workspace;
 use crate::session::changes::ChangeSet;
 
-use super::cookie::{self, Cookie};
-use super::links::{Links, within};
-use super::plan::{Class, Plan};
+use super::cookie::Cookies;
+use super::folders::{Folders, PRIVATE};
+use super::plan::Plan;
 use super::settle::{QUIET, Settle};
 use super::tops::Tops;
 use super::watcher::{Event, ORDERED, Waker, WatchError, Watcher};
@@ -22,8 +19,6 @@ use super::watcher::{Event, ORDERED, Waker, WatchError, Watcher};
 const PATIENCE: Duration = Duration::from_secs(2);
 /// While nothing can be watched, it is tried again after so long, each time twice as long, at most the second.
 const RETRY: (Duration, Duration) = (Duration::from_secs(10), Duration::from_mins(10));
-/// Entries that no scan sees.
-const PRIVATE: [&[u8]; 2] = [b".git", b".larder"];
 /// Files of ignore rules.
 const RULES: [&[u8]; 2] = [b".gitignore", b".larderignore"];
 
@@ -41,15 +36,9 @@ pub struct OpenError {
 pub struct Changes {
     root: PathBuf,
     watcher: Box<dyn Watcher>,
-    plan: Plan,
-    tops: Tops,
-    scanner: Scanner,
-    /// Watched folders that matter, and why they do.
-    folders: BTreeMap<Vec<u8>, Class>,
-    links: Links,
-    /// Paths of globs that lead through a link to a folder: what lies there is not watched.
-    through: BTreeSet<Vec<u8>>,
-    cookies: PathBuf,
+    folders: Folders,
+    cookies: Cookies,
+    cookies_gone: bool,
     pending: ChangeSet,
     settle: Settle,
     /// Why everything has to be found and watched anew.
@@ -59,6 +48,8 @@ pub struct Changes {
     blind: Option<(String, Instant)>,
     retry: Duration,
     events: Vec<Event>,
+    /// Whether the waker was used while nobody waited for that.
+    woken: bool,
     pub(super) patience: Duration,
 }
 
@@ -80,13 +71,9 @@ impl Changes {
         let tops = Tops::new(&root, workspace).map_err(failed)?;
         let mut changes = Changes {
             watcher,
-            plan: Plan::new(workspace),
-            scanner: tops.scanner().map_err(failed)?,
-            tops,
-            folders: BTreeMap::new(),
-            links: Links::default(),
-            through: BTreeSet::new(),
-            cookies: root.join(".larder").join("cookies"),
+            folders: Folders::new(tops, workspace).map_err(failed)?,
+            cookies: Cookies::new(root.join(".larder").join("cookies")).map_err(failed)?,
+            cookies_gone: false,
             root,
             pending: ChangeSet::new(),
             settle: Settle::default(),
@@ -95,6 +82,7 @@ impl Changes {
             blind: None,
             retry: RETRY.0,
             events: Vec::new(),
+            woken: false,
             patience: PATIENCE,
         };
         // What matters of a failure is kept: nothing is watched, and every answer says so.
@@ -116,8 +104,10 @@ impl Changes {
             source,
         };
         let tops = Tops::new(&self.root, workspace).map_err(failed)?;
-        self.move_to(tops).map_err(failed)?;
-        self.plan = Plan::new(workspace);
+        self.folders
+            .move_to(tops, &mut *self.watcher)
+            .map_err(failed)?;
+        self.folders.plan = Plan::new(workspace);
         self.find_all("the configuration changed");
         Ok(())
     }
@@ -128,6 +118,9 @@ impl Changes {
     pub fn next(&mut self, deadline: Option<Instant>) -> ChangeSet {
         loop {
             let now = Instant::now();
+            if std::mem::take(&mut self.woken) {
+                return ChangeSet::new();
+            }
             if self.settle.is_closed(now) {
                 return self.close();
             }
@@ -173,17 +166,17 @@ impl Changes {
 
     /// How many folders are watched.
     pub fn folders(&self) -> usize {
-        self.folders.len()
+        self.folders.watched.len()
     }
 
     /// Whether a folder of the workspace is watched.
     pub fn watches(&self, folder: &[u8]) -> bool {
-        self.folders.contains_key(folder)
+        self.folders.watched.contains_key(folder)
     }
 
     /// The path within the workspace of one on disk; `None` for one outside.
     pub fn path_of(&self, path: &Path) -> Option<Vec<u8>> {
-        self.tops.path_of(path)
+        self.folders.tops.path_of(path)
     }
 
     /// Ends a wait of [`next`](Self::next), from any thread.
@@ -193,26 +186,33 @@ impl Changes {
 
     /// Reads all events of what happened before the call.
     fn catch_up(&mut self) -> Result<(), String> {
-        if self.tops.changed().is_some() {
+        if self.folders.tops.moved().is_some() {
+            // No cookie would come; the answer is everything.
             return Ok(());
         }
-        let cookie = match Cookie::new(&self.cookies) {
+        if self.cookies_gone {
+            self.watch_cookies()?;
+        }
+        let cookie = match self.cookies.lay() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.watch_cookies()?;
-                Cookie::new(&self.cookies)
+                self.cookies.lay()
             }
             other => other,
         };
         let cookie = cookie.map_err(|error| {
-            let folder = self.cookies.display();
+            let folder = self.cookies.folder.display();
             format!("the watcher cannot be asked, as nothing can be written in {folder}: {error}")
         })?;
         let deadline = Instant::now() + self.patience;
         while Instant::now() < deadline {
-            if self.receive(Some(deadline), Some(&cookie.path)).arrived {
+            let received = self.receive(Some(deadline), Some(&cookie));
+            self.woken |= received.woken;
+            if received.arrived {
                 if !ORDERED {
                     // What happened in other folders may still be under way.
-                    self.receive(Some(Instant::now() + QUIET), None);
+                    let until = Instant::now() + QUIET;
+                    self.woken |= self.receive(Some(until), None).woken;
                 }
                 return Ok(());
             }
@@ -226,10 +226,14 @@ impl Changes {
     }
 
     fn watch_cookies(&mut self) -> Result<(), String> {
-        cookie::folder(&self.cookies)
+        let folder = &self.cookies.folder;
+        self.cookies
+            .prepare()
             .map_err(WatchError::Io)
-            .and_then(|()| self.watcher.watch(&self.cookies))
-            .map_err(|error| format!("{} cannot be watched: {error}", self.cookies.display()))
+            .and_then(|()| self.watcher.watch(folder))
+            .map_err(|error| format!("{} cannot be watched: {error}", folder.display()))?;
+        self.cookies_gone = false;
+        Ok(())
     }
 
     /// Reads events, at the longest until a moment.
@@ -254,20 +258,20 @@ impl Changes {
 
     /// Takes in an event; whether it is that of the awaited cookie.
     fn take(&mut self, path: &Path, replaced: bool, cookie: Option<&Path>) -> bool {
-        if path.starts_with(&self.cookies) {
-            if path == self.cookies {
-                // Should it fail, the next cookie tells; whoever waits may want to know that the folder went.
-                let _ = self.watch_cookies();
+        if path.starts_with(&self.cookies.folder) {
+            if path == self.cookies.folder {
+                // Not made again at once: somebody may be removing all of `.larder`, and who waits may want to know that.
+                self.cookies_gone = true;
                 self.settle.event(Instant::now());
             }
             return cookie == Some(path);
         }
-        if self.tops.is_index(path) {
+        if self.folders.tops.is_index(path) {
             self.index_written = true;
             self.settle.event(Instant::now());
             return false;
         }
-        let Some(path) = self.tops.path_of(path) else {
+        let Some(path) = self.folders.tops.path_of(path) else {
             return false;
         };
         let end = path.iter().rposition(|byte| *byte == b'/');
@@ -279,16 +283,19 @@ impl Changes {
         {
             return false;
         }
-        if path.is_empty() || self.tops.0.iter().any(|top| top.prefix == path) {
+        if self.folders.is_top(&path) {
             let shown = String::from_utf8_lossy(&path);
             self.anew
                 .get_or_insert(format!("the folder `{shown}` was moved or removed"));
-        } else if let Some(class) = self.folders.get(folder).copied() {
-            if RULES.contains(&name) && self.plan.rules_count(folder, class) {
+        } else if let Some(class) = self.folders.watched.get(folder).copied() {
+            if RULES.contains(&name) && self.folders.plan.rules_count(folder, class) {
                 let shown = String::from_utf8_lossy(&path);
                 self.anew.get_or_insert(format!("`{shown}` changed"));
             } else if replaced {
-                self.place_again(&path, class);
+                let watcher = &mut *self.watcher;
+                if let Err(why) = self.folders.place_again(&path, class, watcher) {
+                    self.go_blind(why);
+                }
             }
         }
         self.pending.add(path);
@@ -296,117 +303,14 @@ impl Changes {
         false
     }
 
-    /// Something new may lie at a path: watches it and all below as far as it matters.
-    fn place_again(&mut self, path: &[u8], above: Class) {
-        for folder in within(&self.folders, path) {
-            self.folders.remove(&folder);
-            self.watcher.unwatch(&self.tops.place_of(&folder));
-        }
-        self.links.forget(path);
-        self.through.remove(path);
-        self.scanner.forget_rules_in(path);
-        let placed = self
-            .class_of(above, path)
-            .and_then(|class| class.map_or(Ok(()), |class| self.place(path, class)));
-        if let Err(why) = placed {
-            self.go_blind(why);
-        }
-    }
-
-    fn class_of(&self, above: Class, folder: &[u8]) -> Result<Option<Class>, String> {
-        let entered = || self.scanner.enters(folder);
-        self.plan.class(above, folder, entered).map_err(|error| {
-            let source = std::error::Error::source(&error).map(ToString::to_string);
-            format!("{error}: {}", source.unwrap_or_default())
-        })
-    }
-
-    /// Watches a folder and all below that matter: each before it is listed.
-    fn place(&mut self, folder: &[u8], class: Class) -> Result<(), String> {
-        let mut open = vec![(folder.to_vec(), class)];
-        while let Some((folder, class)) = open.pop() {
-            match self.watcher.watch(&self.tops.place_of(&folder)) {
-                Ok(()) => {}
-                // It is told when it appears, or when its rights change.
-                Err(WatchError::Gone | WatchError::Forbidden) if !self.is_top(&folder) => continue,
-                Err(error) => return Err(self.refusal(&folder, &error)),
-            }
-            self.folders.insert(folder.clone(), class);
-            let Ok(Some(listed)) = self.scanner.files().list(&folder) else {
-                continue;
-            };
-            for (name, kind) in &listed.names {
-                if PRIVATE.contains(&name.as_slice()) {
-                    continue;
-                }
-                let path = joined(&folder, name);
-                match kind {
-                    Kind::Folder => {
-                        if let Some(class) = self.class_of(class, &path)? {
-                            open.push((path, class));
-                        }
-                    }
-                    Kind::Link => {
-                        if self.plan.leads_on(&path) {
-                            self.through.insert(path.clone());
-                        }
-                        self.links.add(self.scanner.files(), path);
-                    }
-                    Kind::File | Kind::Other => {}
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn is_top(&self, folder: &[u8]) -> bool {
-        self.tops.0.iter().any(|top| top.prefix == folder)
-    }
-
-    fn refusal(&self, folder: &[u8], error: &WatchError) -> String {
-        let place = self.tops.place_of(folder);
-        let place = place.display();
-        match error {
-            WatchError::TooMany => format!(
-                "the system does not watch more than {} folders for you, and {place} is one more: raise \
-                 fs.inotify.max_user_watches, or ignore folders that are no inputs",
-                self.folders.len()
-            ),
-            error => format!("{place} cannot be watched: {error}"),
-        }
-    }
-
-    /// Takes on where the root and the mounts lie now.
-    fn move_to(&mut self, tops: Tops) -> io::Result<()> {
-        let scanner = tops.scanner()?;
-        if !tops.lie_as(&self.tops) {
-            self.unwatch_all();
-        }
-        (self.tops, self.scanner) = (tops, scanner);
-        Ok(())
-    }
-
-    fn unwatch_all(&mut self) {
-        for folder in std::mem::take(&mut self.folders).into_keys() {
-            self.watcher.unwatch(&self.tops.place_of(&folder));
-        }
-    }
-
     /// Finds and watches all folders that matter; all that happened before is everything.
     fn find_all(&mut self, why: &str) {
         self.anew = None;
         self.index_written = false;
         self.blind = None;
-        self.links.clear();
-        self.through.clear();
-        let before = std::mem::take(&mut self.folders);
-        let found = self.try_find_all();
-        let gone = before
-            .into_keys()
-            .filter(|path| !self.folders.contains_key(path));
-        for folder in gone {
-            self.watcher.unwatch(&self.tops.place_of(&folder));
-        }
+        let found = self
+            .watch_cookies()
+            .and_then(|()| self.folders.find_all(&mut *self.watcher));
         match found {
             Ok(()) => {
                 self.pending = ChangeSet::everything(why);
@@ -417,26 +321,9 @@ impl Changes {
         self.settle.event(Instant::now());
     }
 
-    fn try_find_all(&mut self) -> Result<(), String> {
-        self.watch_cookies()?;
-        for folder in self.tops.git_folders() {
-            self.watcher
-                .watch(&folder)
-                .map_err(|error| format!("{} cannot be watched: {error}", folder.display()))?;
-        }
-        // Read after it is watched, by the same rule as folders.
-        self.tops.tracked_changed();
-        for at in 0..self.tops.0.len() {
-            let prefix = self.tops.0[at].prefix.clone();
-            let class = self.class_of(Class::default(), &prefix)?;
-            self.place(&prefix, class.unwrap_or_default())?;
-        }
-        Ok(())
-    }
-
     /// Nothing can be watched: takes back what is, that others may use it.
     fn go_blind(&mut self, why: String) {
-        self.unwatch_all();
+        self.folders.unwatch_all(&mut *self.watcher);
         self.blind = Some((why, Instant::now() + self.retry));
         self.retry = (self.retry * 2).min(RETRY.1);
     }
@@ -458,7 +345,8 @@ impl Changes {
             self.decide_anew();
         }
         if let Some(why) = self.anew.take().filter(|_| self.blind.is_none()) {
-            match self.tops.again().and_then(|tops| self.move_to(tops)) {
+            let tops = self.folders.tops.again();
+            match tops.and_then(|tops| self.folders.move_to(tops, &mut *self.watcher)) {
                 Ok(()) => self.find_all(&why),
                 Err(error) => self.go_blind(format!("{why}: {error}")),
             }
@@ -468,22 +356,13 @@ impl Changes {
         if let Some(everything) = self.blind_answer() {
             return everything;
         }
-        let files = self.scanner.files();
-        for path in changes.paths() {
-            self.links.look(files, path);
-        }
-        for path in self.links.changed(files) {
-            changes.add(path);
-        }
-        for path in &self.through {
-            changes.add(path.clone());
-        }
+        self.folders.add_links(&mut changes);
         changes
     }
 
     /// Whether everything has to be found anew before the batch is given.
     fn decide_anew(&mut self) {
-        if let Some(why) = self.tops.changed() {
+        if let Some(why) = self.folders.tops.changed() {
             self.anew.get_or_insert(why);
         }
         if let Some(why) = self.pending.why_everything() {
@@ -492,7 +371,7 @@ impl Changes {
         }
         if std::mem::take(&mut self.index_written)
             && self.anew.is_none()
-            && self.tops.tracked_changed()
+            && self.folders.tops.tracked_changed()
         {
             self.anew = Some("the set of files that git tracks changed".to_owned());
         }
@@ -504,12 +383,4 @@ impl Changes {
 struct Received {
     woken: bool,
     arrived: bool,
-}
-
-fn joined(folder: &[u8], name: &[u8]) -> Vec<u8> {
-    if folder.is_empty() {
-        name.to_vec()
-    } else {
-        [folder, b"/", name].concat()
-    }
 }

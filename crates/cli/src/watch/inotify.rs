@@ -57,8 +57,14 @@ impl Inotify {
     /// # Errors
     /// When this user has too many.
     pub fn new() -> io::Result<Inotify> {
+        let queue = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK);
         Ok(Inotify {
-            queue: init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?,
+            queue: queue.map_err(|error| match error {
+                Errno::MFILE => io::Error::other(
+                    "you have as many watchers as the system gives you: raise fs.inotify.max_user_instances",
+                ),
+                error => error.into(),
+            })?,
             wake: Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?),
             watches: HashMap::new(),
             paths: HashMap::new(),

@@ -24,11 +24,15 @@ impl Links {
     }
 
     /// Looks whether a path is a link now.
-    pub(super) fn look(&mut self, files: &dyn Files, path: &[u8]) {
-        match stat(files, path, false) {
-            Ok(Some(found)) if found.kind == Kind::Link => self.add(files, path.to_vec()),
-            _ => drop(self.0.remove(path)),
+    pub(super) fn look(&mut self, files: &dyn Files, path: &[u8]) -> bool {
+        let found = stat(files, path, false).ok().flatten();
+        let is_link = found.is_some_and(|found| found.kind == Kind::Link);
+        if is_link {
+            self.add(files, path.to_vec());
+        } else {
+            self.0.remove(path);
         }
+        is_link
     }
 
     /// Forgets all at a path and below.
@@ -57,6 +61,12 @@ impl Links {
     }
 }
 
+/// Whether a path is another one or lies below it.
+pub(super) fn lies_in(path: &[u8], folder: &[u8]) -> bool {
+    let rest = path.strip_prefix(folder);
+    folder.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+}
+
 /// The keys at a path and below; for the empty path, all.
 pub(super) fn within<T>(map: &BTreeMap<Vec<u8>, T>, path: &[u8]) -> Vec<Vec<u8>> {
     if path.is_empty() {
@@ -83,5 +93,9 @@ mod tests {
         assert_eq!(within(&map, b"a/b"), [&b"a/b"[..], b"a/b/c"]);
         assert!(within(&map, b"b").is_empty());
         assert_eq!(within(&map, b"").len(), all.len());
+        for path in map.keys() {
+            let found = within(&map, b"a").contains(path);
+            assert_eq!(lies_in(path, b"a"), found, "{path:?}");
+        }
     }
 }

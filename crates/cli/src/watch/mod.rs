@@ -21,10 +21,12 @@
 //! links lead to are compared whenever a batch is closed.
 //!
 //! Not noticed are writes that the system itself does not tell: through another hard link that lies outside, through a
-//! shared memory mapping after its file was closed, and by another machine on a network file system.
+//! shared memory mapping after its file was closed, by another machine on a network file system, and whatever a mount over a
+//! folder hides or shows.
 
 mod changes;
 mod cookie;
+mod folders;
 #[cfg(target_os = "linux")]
 pub mod inotify;
 mod links;

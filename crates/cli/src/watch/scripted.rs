@@ -9,7 +9,9 @@ use std::time::Instant;
 
 use super::watcher::{Event, Waker, WatchError, Watcher};
 
-#[derive(Debug, Default)]
+type Act = Box<dyn FnMut(&Path) + Send>;
+
+#[derive(Default)]
 struct State {
     watched: BTreeMap<PathBuf, u64>,
     told: VecDeque<Event>,
@@ -17,10 +19,12 @@ struct State {
     limit: Option<usize>,
     /// Whether nothing is told any more.
     deaf: bool,
+    /// What happens right before a folder is watched.
+    before: Option<Act>,
 }
 
 /// What a test holds of a [`ScriptedWatcher`].
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Script {
     shared: Arc<(Mutex<State>, Condvar)>,
 }
@@ -87,6 +91,11 @@ impl Script {
         self.state().deaf = true;
     }
 
+    /// Does this whenever a folder is about to be watched: nobody is told of it.
+    pub fn before_watch(&self, act: impl FnMut(&Path) + Send + 'static) {
+        self.state().before = Some(Box::new(act));
+    }
+
     /// The folders that are watched.
     pub fn watched(&self) -> Vec<PathBuf> {
         self.state().watched.keys().cloned().collect()
@@ -94,7 +103,6 @@ impl Script {
 }
 
 /// A watcher that tells what its [`Script`] says.
-#[derive(Debug)]
 pub struct ScriptedWatcher {
     script: Script,
 }
@@ -113,8 +121,11 @@ fn cookies(state: &State) -> Vec<Event> {
 impl Watcher for ScriptedWatcher {
     fn watch(&mut self, folder: &Path) -> Result<(), WatchError> {
         assert!(folder.is_absolute(), "{} is not absolute", folder.display());
-        let identity = identity(folder).ok_or(WatchError::Gone)?;
         let mut state = self.script.state();
+        if let Some(act) = &mut state.before {
+            act(folder);
+        }
+        let identity = identity(folder).ok_or(WatchError::Gone)?;
         let known = state.watched.contains_key(folder);
         if !known
             && state

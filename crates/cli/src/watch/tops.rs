@@ -112,17 +112,25 @@ impl Tops {
 
     /// Why they are no longer what they were; `None` while they are.
     pub(super) fn changed(&self) -> Option<String> {
-        self.0.iter().find_map(|top| {
+        self.moved().or_else(|| {
+            let other = |top: &&Top| {
+                let index = git::tracked(&top.folder);
+                index.map(|tracked| to_path(&top.folder, &tracked.index)) != top.index
+            };
+            let top = self.0.iter().find(other)?;
             let folder = top.folder.display();
-            if identity(&top.folder) != top.identity
-                || top.spelled.canonicalize().ok().as_ref() != Some(&top.folder)
-            {
-                return Some(format!("{folder} was moved or replaced"));
-            }
-            let index =
-                git::tracked(&top.folder).map(|tracked| to_path(&top.folder, &tracked.index));
-            (index != top.index).then(|| format!("git began or ceased to track files in {folder}"))
+            Some(format!("git began or ceased to track files in {folder}"))
         })
+    }
+
+    /// Why they do not lie where they did; `None` while they do.
+    pub(super) fn moved(&self) -> Option<String> {
+        let moved = |top: &&Top| {
+            identity(&top.folder) != top.identity
+                || top.spelled.canonicalize().ok().as_ref() != Some(&top.folder)
+        };
+        let top = self.0.iter().find(moved)?;
+        Some(format!("{} was moved or replaced", top.folder.display()))
     }
 
     /// The path within the workspace of one on disk.

@@ -8,14 +8,14 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use rayon::prelude::*;
 
 use crate::Digest;
 use crate::digest::FileFingerprint;
 use crate::files::{Files, Hashed, Kind, Stat, join, split, stat};
-use crate::format::{Fate, Tuple};
+use crate::format::Tuple;
 use crate::ignores::Shape;
 use crate::manifest::{Row, RowKind, link_digest};
 use crate::memo::Memo;
@@ -154,22 +154,6 @@ impl Scanner {
         for top in self.mounts.iter_mut().chain([&mut self.top]) {
             top.paths = OnceLock::new();
         }
-    }
-
-    /// Reads the ignore files in a folder and below it anew when they are next needed.
-    pub fn forget_rules_in(&self, folder: &[u8]) {
-        let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
-        rules.retain(|path, _| !crate::files::within(path, folder));
-    }
-
-    /// Whether a scan of the folder above that honours ignore files enters this folder.
-    ///
-    /// # Errors
-    /// When an ignore file above it cannot be read.
-    pub fn enters(&self, folder: &[u8]) -> Result<bool, ScanError> {
-        let private = PRIVATE.contains(&split(folder).1);
-        let rules = self.rules_above(folder)?;
-        Ok(!private && self.fate(&rules, folder, Kind::Folder)? != Fate::Ignored)
     }
 
     /// What lies under a folder; a file's own path gives that file, a missing one nothing. The folder itself is

@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::{BUFFER, ScanError, Scanner, Tracked};
+use super::{BUFFER, PRIVATE, ScanError, Scanner, Tracked};
 use crate::Digest;
 use crate::files::{Kind, join, split};
 use crate::format::{Fate, Tuple};
@@ -26,6 +26,22 @@ pub(super) struct Top {
 }
 
 impl Scanner {
+    /// Reads the ignore files in a folder and below it anew when they are next needed.
+    pub fn forget_rules_in(&self, folder: &[u8]) {
+        let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        rules.retain(|path, _| !crate::files::within(path, folder));
+    }
+
+    /// Whether a scan of the folder above that honours ignore files enters this folder.
+    ///
+    /// # Errors
+    /// When an ignore file above it cannot be read.
+    pub fn enters(&self, folder: &[u8]) -> Result<bool, ScanError> {
+        let private = PRIVATE.contains(&split(folder).1);
+        let rules = self.rules_above(folder)?;
+        Ok(!private && self.fate(&rules, folder, Kind::Folder)? != Fate::Ignored)
+    }
+
     /// The folder above which no rules count for a path.
     fn top_of(&self, path: &[u8]) -> &Top {
         let end = path.iter().position(|byte| *byte == b'/');

