@@ -84,6 +84,12 @@ fn a_task_alone_takes_what_lies_there() {
 #[test]
 fn a_dry_run_and_an_explanation_follow_the_chain() {
     let sandbox = chain();
+    // Nothing was made yet, so nothing is known of the sources of `cc`.
+    let dry = sandbox.larder("link --dry");
+    for task in ["gen", "cc", "link"] {
+        let line = format!(".#{task}: would run");
+        assert!(dry.stdout.contains(&line), "{}", dry.all());
+    }
     sandbox.larder("link");
     sandbox.write("src/b.in", "B\n");
     let dry = sandbox.larder("link --dry");

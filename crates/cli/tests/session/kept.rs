@@ -3,13 +3,13 @@
 
 use super::*;
 
-pub const NOW: Clock = Clock {
+pub(crate) const NOW: Clock = Clock {
     instance: [1; 16],
     tick: 7,
 };
 
 /// Runs until all is up to date, and ends the session at a moment.
-pub fn settled(host: &Host, clock: Clock, words: &[OsString]) {
+pub(crate) fn settled(host: &Host, clock: Clock, words: &[OsString]) {
     let mut session = host.load();
     run(&mut session);
     session.update(&ChangeSet::everything("the test")).unwrap();
@@ -189,7 +189,7 @@ outputs = ["plain.txt"]
     assert_eq!(which(&ended, Status::Ran), [".#link", ".#tool"]);
 }
 
-pub fn git(host: &Host, words: &[&str]) {
+fn git(host: &Host, words: &[&str]) {
     let status = std::process::Command::new("git")
         .args(words)
         .current_dir(host.path(""))

@@ -63,7 +63,9 @@ pub(in super::super) fn judge(
     if forced {
         forecast.why.push("forced".to_owned());
     }
-    if last.owned.is_empty() && table.chunks.is_empty() && old.is_none() {
+    let never = last.owned.is_empty() && table.chunks.is_empty() && old.is_none();
+    // Sources may still be made by what runs first.
+    if never && !(look.is_nothing() && open.is_empty()) {
         forecast
             .why
             .push("it has not succeeded in this workspace before".to_owned());
@@ -84,15 +86,13 @@ pub(in super::super) fn judge(
         forecast.key = Some(hex(&keys.whole(&look.keys)));
     }
     let runs = look.stale.len() - restorable;
-    forecast.verdict = if !open.is_empty() && forecast.why.is_empty() {
+    forecast.verdict = if !open.is_empty() && look.is_nothing() && !never {
         let first =
             |dep: &usize| format!("{} runs first, and its outputs may change", run.id(*dep));
-        forecast.why = open.iter().map(first).collect();
+        forecast.why.extend(open.iter().map(first));
         Verdict::MayRun
-    } else if look.is_nothing() {
-        forecast.why.push(
-            "nothing its chunks read changed, and their outputs are as they left them".to_owned(),
-        );
+    } else if look.is_nothing() && open.is_empty() {
+        forecast.why.push(sum::nothing(total));
         Verdict::UpToDate
     } else if runs == 0 && restorable > 0 {
         Verdict::WouldRestore

@@ -50,21 +50,20 @@ impl Keys {
         deps: &[DepResult],
         expansion: &Expansion,
     ) -> Result<Keys, Fault> {
-        let (chunked, whole): (Vec<DepResult>, Vec<DepResult>) = deps
-            .iter()
-            .cloned()
-            .partition(|dep| run.chunks.lived_named(&dep.id).is_some());
+        let (mut chunked, mut whole) = (Vec::new(), Vec::new());
+        for dep in deps {
+            match run.chunks.lived_named(&dep.id) {
+                Some(lived) => chunked.push((dep, lived)),
+                None => whole.push(dep.clone()),
+            }
+        }
         let common = run.basis(task, &whole)?;
         let shared = common.key();
         let mut keyed = Vec::with_capacity(expansion.chunks.len());
         let mut closures = Vec::with_capacity(expansion.chunks.len());
         for chunk in &expansion.chunks {
-            let of = |dep: &DepResult| -> ((String, [u8; 32]), (String, [u8; 32])) {
-                let made = run
-                    .chunks
-                    .lived_named(&dep.id)
-                    .and_then(|lived| lived.maker(&chunk.source.path));
-                let (id, manifest, closure) = match made {
+            let of = |(dep, lived): &(&DepResult, &Lived)| {
+                let (id, manifest, closure) = match lived.maker(&chunk.source.path) {
                     Some(made) => (&made.id, made.manifest, made.closure),
                     None => (&dep.id, dep.manifest, dep.closure),
                 };

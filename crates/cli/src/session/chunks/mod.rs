@@ -249,7 +249,9 @@ fn redo(
         && !life.after_failure
         && run.unseen(life.task).is_none();
     let mut stale = look.stale;
-    life.record.cache = CacheUse::Bypassed;
+    if spec.store || run.forced(life.task) {
+        life.record.cache = CacheUse::Bypassed;
+    }
     if may_restore && !stale.is_empty() {
         let partly;
         (stale, partly) = restore::restore(life, &expansion, &keys, stale, &owned, &mut after);

@@ -238,6 +238,14 @@ fn some(mut texts: Vec<String>, what: &str) -> Vec<String> {
     texts
 }
 
+/// Words for a task of so many chunks of which nothing has to be redone.
+pub(super) fn nothing(total: usize) -> String {
+    if total == 0 {
+        return "no file matches its `foreach`".to_owned();
+    }
+    "nothing its chunks read changed, and their outputs are as they left them".to_owned()
+}
+
 /// The end of a task of which nothing had to be redone.
 pub(super) fn up_to_date(
     life: &mut Life<'_>,
@@ -249,11 +257,7 @@ pub(super) fn up_to_date(
 ) -> Done {
     let whole = keys.whole(&look.keys);
     let total = expansion.chunks.len();
-    life.record.why.push(if total == 0 {
-        "no file matches its `foreach`".to_owned()
-    } else {
-        "nothing its chunks read changed, and their outputs are as they left them".to_owned()
-    });
+    life.record.why.push(nothing(total));
     life.record.status = Status::UpToDate;
     life.record.cache = CacheUse::Hit;
     life.record.key = Some(hex(&whole));
