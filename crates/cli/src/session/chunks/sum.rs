@@ -66,6 +66,8 @@ impl New {
 pub(super) struct After {
     /// By index: those that may be skipped from now on.
     kept: BTreeMap<usize, New>,
+    /// By index: those that a graph filter left as they are.
+    left: BTreeMap<usize, New>,
     /// What chunks wrote that may not.
     loose: Vec<Row>,
     /// The logs of hits, by name, to be shown again.
@@ -98,6 +100,7 @@ impl After {
     ) -> After {
         let mut after = After {
             kept: BTreeMap::new(),
+            left: BTreeMap::new(),
             loose: Vec::new(),
             hits: Vec::new(),
             counts: ChunkCounts {
@@ -113,7 +116,12 @@ impl After {
             not_begun: 0,
             shared_doubt: false,
         };
-        let stale: BTreeSet<usize> = look.stale.iter().map(|stale| stale.index).collect();
+        let stale: BTreeSet<usize> = look
+            .stale
+            .iter()
+            .chain(&look.left)
+            .map(|stale| stale.index)
+            .collect();
         for (index, chunk) in expansion.chunks.iter().enumerate() {
             let kept = table.chunks.get(&chunk.source.path);
             let Some(kept) = kept.filter(|_| !stale.contains(&index)) else {
@@ -146,6 +154,13 @@ impl After {
     pub(super) fn not_begun<'r>(&mut self, count: usize, rows: impl Iterator<Item = &'r Row>) {
         self.not_begun = count;
         self.loose.extend(rows.cloned());
+    }
+
+    /// So many chunks were left as they are; what is known of them, and what of all that is not redone is owned.
+    pub(super) fn leave(&mut self, count: usize, left: BTreeMap<usize, New>, rows: Vec<Row>) {
+        self.counts.left_out = count;
+        self.left = left;
+        self.loose.extend(rows);
     }
 
     fn hit(&mut self, expansion: &Expansion, index: usize, new: &New) {
@@ -246,24 +261,33 @@ pub(super) fn nothing(total: usize) -> String {
     "nothing its chunks read changed, and their outputs are as they left them".to_owned()
 }
 
-/// The end of a task of which nothing had to be redone.
+/// Words for so many chunks that a graph filter leaves as they are.
+pub(super) fn left_out(left: usize, total: usize) -> String {
+    format!("the graph filter leaves out {left} of {total} chunks that would be redone")
+}
+
+/// The end of a task of which nothing had to be redone; `rows` are what it hands on.
 pub(super) fn up_to_date(
     life: &mut Life<'_>,
     expansion: Expansion,
     keys: Keys,
     look: &Look,
     table: &Table,
-    last: &TaskState,
+    rows: Arc<Vec<Row>>,
 ) -> Done {
     let whole = keys.whole(&look.keys);
     let total = expansion.chunks.len();
-    life.record.why.push(nothing(total));
+    life.record.why.push(match look.left.len() {
+        0 => nothing(total),
+        left => left_out(left, total),
+    });
     life.record.status = Status::UpToDate;
     life.record.cache = CacheUse::Hit;
     life.record.key = Some(hex(&whole));
     life.record.chunks = Some(ChunkCounts {
         total,
-        up_to_date: total,
+        up_to_date: total - look.left.len(),
+        left_out: look.left.len(),
         ..ChunkCounts::default()
     });
     let saved_ms = table.chunks.values().map(|kept| kept.duration_ms).sum();
@@ -276,7 +300,6 @@ pub(super) fn up_to_date(
             }
         }
     }
-    let rows = Arc::new(last.owned.clone());
     let manifest = cache::digest(&rows);
     life.run.chunks.keep(
         life.task,
@@ -359,19 +382,24 @@ pub(super) fn told(expansion: &Expansion, keys: &Keys, look: &Look, table: &Tabl
         .iter()
         .map(|source| format!("source {} is gone", lossy(source)));
     lines.extend(some(gone.collect(), "sources"));
+    if !look.left.is_empty() {
+        lines.push(left_out(look.left.len(), expansion.chunks.len()));
+    }
     if look.stale.is_empty() && look.gone.is_empty() && look.loose > 0 {
         lines.push("outputs are left of chunks that are no more".to_owned());
     }
     lines
 }
 
-/// The end of a task of which something was redone. `before` are the paths it owned.
+/// The end of a task of which something was redone. `before` are the paths it owned; `there` is what it hands on, where that
+/// is not all that it owns.
 pub(super) fn done(
     life: &mut Life<'_>,
     expansion: Expansion,
     keys: Keys,
     mut after: After,
     before: impl Iterator<Item = Vec<u8>>,
+    there: Option<Arc<Vec<Row>>>,
 ) -> Done {
     let run = life.run;
     after.refuse_shared(&life.id, &expansion);
@@ -394,8 +422,16 @@ pub(super) fn done(
     owned.dedup_by(|a, b| a.path == b.path);
     let chunk_keys: Vec<[u8; 32]> = after.kept.values().map(|new| new.key).collect();
     let whole = keys.whole(&chunk_keys);
-    let table = tabled(&expansion, &after.kept, &owned);
-    let manifest = cache::digest(&owned);
+    let made = after.paths();
+    let mut known = std::mem::take(&mut after.left);
+    // What another chunk wrote over is not theirs any more.
+    known.retain(|_, new| !new.rows.iter().any(|row| made.contains(&row.path)));
+    known.extend(after.kept.iter().map(|(index, new)| (*index, new.clone())));
+    let table = tabled(&expansion, &known, &owned);
+    let owned = Arc::new(owned);
+    let partial = there.is_some();
+    let rows = there.unwrap_or_else(|| Arc::clone(&owned));
+    let manifest = cache::digest(&rows);
     let closure = describe::closure(&manifest, &life.deps);
     let gone: Vec<Vec<u8>> = before.collect();
     run.claim(&life.id, gone.iter(), &owned);
@@ -447,8 +483,10 @@ pub(super) fn done(
         duration_ms,
         discovered: None,
     });
-    let explanation = describe::encode(&keys.common.explain(&run.session.secret));
-    let rows = Arc::new(owned);
+    // What is left was made of what was explained before.
+    let explanation = (!partial)
+        .then(|| describe::encode(&keys.common.explain(&run.session.secret)))
+        .flatten();
     run.chunks.keep(
         life.task,
         Lived::new(&life.id, expansion, keys, Arc::clone(&rows)),
@@ -461,7 +499,7 @@ pub(super) fn done(
         update: Some(Update {
             task: TaskState {
                 success,
-                owned: rows.as_ref().clone(),
+                owned: owned.as_ref().clone(),
             },
             explanation,
             log: Some(Vec::new()),
