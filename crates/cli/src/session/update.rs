@@ -7,7 +7,7 @@ use larder_fingerprint::Kind;
 
 use crate::config::{self, SourceKind};
 use crate::diagnostics::STATE;
-use crate::state::State;
+use crate::state::{State, TaskState};
 
 use super::around::variables;
 use super::changes::ChangeSet;
@@ -86,12 +86,12 @@ impl Session<'_> {
             Some(why) => Some(why.to_owned()),
             None => self.reaches_all(changes),
         };
+        let tasks = match everything {
+            Some(_) => every,
+            None => self.reached(changes),
+        };
         let mut affected = Affected {
-            tasks: if everything.is_some() {
-                every
-            } else {
-                self.reached(changes)
-            },
+            tasks,
             everything,
             reloaded: false,
         };
@@ -278,16 +278,30 @@ impl Session<'_> {
             let discovered = state
                 .and_then(|state| state.success.as_ref()?.discovered.as_ref())
                 .map_or(&[][..], Vec::as_slice);
-            changes.iter().any(|changed| {
-                let made = |outputs: &Outputs| outputs.reaches(changed.path, changed.folder);
-                changed.reaches(rule)
-                    || !changed.rules
-                        && (outputs.is_some_and(made)
-                            || discovered.iter().any(|path| within(path, changed.path)))
-            })
+            let read = |changed: &Changed<'_>| {
+                let found = |path: &Vec<u8>| within(path, changed.path);
+                changed.reaches(rule) || (!changed.rules && discovered.iter().any(found))
+            };
+            let made = |changed: &Changed<'_>| {
+                let reaches = |outputs: &Outputs| outputs.reaches(changed.path, changed.folder);
+                !changed.rules && outputs.is_some_and(reaches)
+            };
+            changes.iter().any(read) || (changes.iter().any(made) && !self.outputs_hold(*task))
         };
         let tasks = 0..self.workspace.tasks.len();
         tasks.filter(reached).collect()
+    }
+
+    /// Whether the outputs of a task that is known are as it left them: it wrote them itself, most likely.
+    fn outputs_hold(&self, task: usize) -> bool {
+        let known = self.warm.known(task);
+        let state = self.state.task(self.compiled.id(task));
+        let left = |state: &TaskState| {
+            let success = state.success.as_ref();
+            success.map(|success| success.key) == known.map(|known| known.key)
+                && self.tree.in_place(&state.owned).unwrap_or(false)
+        };
+        known.is_some() && state.is_some_and(left)
     }
 }
 
