@@ -7,7 +7,7 @@ use larder_fingerprint::Kind;
 
 use crate::config::{self, SourceKind};
 use crate::diagnostics::STATE;
-use crate::state::State;
+use crate::state::{State, TaskState};
 
 use super::around::variables;
 use super::changes::ChangeSet;
@@ -87,12 +87,12 @@ impl Session<'_> {
             Some(why) => Some(why.to_owned()),
             None => self.reaches_all(changes),
         };
+        let tasks = match everything {
+            Some(_) => every,
+            None => self.reached(changes),
+        };
         let mut affected = Affected {
-            tasks: if everything.is_some() {
-                every
-            } else {
-                self.reached(changes)
-            },
+            tasks,
             everything,
             reloaded: false,
         };
@@ -301,27 +301,46 @@ impl Session<'_> {
             let discovered = state
                 .and_then(|state| state.success.as_ref()?.discovered.as_ref())
                 .map_or(&[][..], Vec::as_slice);
-            let found = changes.iter().any(|changed| {
-                let made = |outputs: &Outputs| outputs.reaches(changed.path, changed.folder);
-                let source = |sources: &Sources| sources.reaches(changed.path, changed.folder);
-                changed.reaches(rule)
-                    || !changed.rules
-                        && (outputs.is_some_and(made)
-                            || sources.is_some_and(source)
-                            || discovered.iter().any(|path| within(path, changed.path)))
-            });
-            if found || sources.is_none() || workspace.tasks[*task].depfile.is_none() {
-                return found;
+            let source = |changed: &Changed<'_>| {
+                let reaches = |sources: &Sources| sources.reaches(changed.path, changed.folder);
+                !changed.rules && sources.is_some_and(reaches)
+            };
+            let named = |changed: &Changed<'_>, discovered: &[Vec<u8>]| {
+                !changed.rules && discovered.iter().any(|path| within(path, changed.path))
+            };
+            let read = |changed: &Changed<'_>| {
+                changed.reaches(rule) || source(changed) || named(changed, discovered)
+            };
+            let made = |changed: &Changed<'_>| {
+                let reaches = |outputs: &Outputs| outputs.reaches(changed.path, changed.folder);
+                !changed.rules && outputs.is_some_and(reaches)
+            };
+            if changes.iter().any(read) || (changes.iter().any(made) && !self.outputs_hold(*task)) {
+                return true;
+            }
+            if sources.is_none() || workspace.tasks[*task].depfile.is_none() {
+                return false;
             }
             // Asked last: what chunks discovered is read from the state.
             let discovered = chunks::discovered(&self.state, self.compiled.id(*task));
-            let named = |changed: &Changed<'_>| {
-                !changed.rules && discovered.iter().any(|path| within(path, changed.path))
-            };
-            changes.iter().any(named)
+            changes.iter().any(|changed| named(changed, &discovered))
         };
         let tasks = 0..self.workspace.tasks.len();
         tasks.filter(reached).collect()
+    }
+
+    /// Whether the outputs of a task that is known are as it left them: it wrote them itself, most likely.
+    fn outputs_hold(&self, task: usize) -> bool {
+        let known = self.warm.known(task);
+        let state = self.state.task(self.compiled.id(task));
+        let left = |state: &TaskState| {
+            let success = state.success.as_ref();
+            success.map(|success| success.key) == known.map(|known| known.key)
+                && self.tree.in_place(&state.owned).unwrap_or(false)
+        };
+        // What chunks made stands elsewhere.
+        let whole = self.workspace.tasks[task].foreach.is_none();
+        whole && known.is_some() && state.is_some_and(left)
     }
 }
 

@@ -64,9 +64,9 @@ fn each_kind_of_change_reaches_its_tasks_and_no_other() {
         ("a/README.md", &["a#build", "a#lint"]),
         ("a/skip.md", &["a#build"]),
         ("a/src", &["a#build", "a#lint"]),
-        ("a/out/all", &["a#build"]),
-        ("a/out", &["a#build", "a#lint"]),
-        ("b/lint.txt", &["b#lint"]),
+        ("a/out/all", &[]),
+        ("a/out", &["a#lint"]),
+        ("b/lint.txt", &[]),
         ("elsewhere", &[]),
         ("a/.gitignore", &["a#build"]),
         ("a/.larderignore", &["a#build", "a#lint"]),
@@ -83,6 +83,39 @@ fn each_kind_of_change_reaches_its_tasks_and_no_other() {
         assert!(!affected.reloaded, "{path}");
         assert_eq!(affected.everything.is_some(), path == "shared.lock");
         run(&mut session);
+    }
+}
+
+#[test]
+fn an_output_that_is_not_as_its_task_left_it_reaches_that_task() {
+    let host = Host::new(WORKSPACE);
+    let mut session = host.load();
+    run(&mut session);
+    session.update(&ChangeSet::new()).unwrap();
+    run(&mut session);
+    for (what, change) in [
+        (
+            "gone",
+            &(|| fs::remove_file(host.path("a/out/all")).unwrap()) as &dyn Fn(),
+        ),
+        ("other", &|| host.write("a/out/all", "2")),
+        ("other type", &|| {
+            fs::remove_file(host.path("a/out/all")).unwrap();
+            fs::create_dir(host.path("a/out/all")).unwrap();
+        }),
+    ] {
+        change();
+        let affected = session.update(&changes(&["a/out/all"])).unwrap();
+        assert!(
+            names(&session, &affected).contains(&"a#build".to_owned()),
+            "{what}"
+        );
+        assert_eq!(
+            which(&run(&mut session), Status::Restored),
+            ["a#build"],
+            "{what}"
+        );
+        assert_eq!(fs::read(host.path("a/out/all")).unwrap(), b"1", "{what}");
     }
 }
 
