@@ -16,7 +16,7 @@ use super::keys::Keys;
 use super::lived::Lived;
 use super::partial;
 use super::stale::{self, Stale};
-use super::sum;
+use super::told;
 
 /// Judges a task with chunks; `open` are those it depends on that would run first. Answers what lies of its outputs, as far
 /// as it is known.
@@ -75,7 +75,7 @@ pub(in super::super) fn judge(
         forecast.why.extend(words::changes(&forecast.changes));
         forecast
             .why
-            .extend(sum::told(&expansion, &keys, &look, &table));
+            .extend(told::told(&expansion, &keys, &look, &table));
     }
     let restorable = if forced || !open.is_empty() || !session.workspace.tasks[task].store {
         0
@@ -95,7 +95,7 @@ pub(in super::super) fn judge(
         Verdict::MayRun
     } else if look.is_nothing() && open.is_empty() {
         if look.left.is_empty() {
-            forecast.why.push(sum::nothing(total));
+            forecast.why.push(told::nothing(total));
         }
         Verdict::UpToDate
     } else if runs == 0 && restorable > 0 {

@@ -31,6 +31,7 @@ mod sources;
 mod stale;
 mod sum;
 mod tabled;
+mod told;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -193,7 +194,7 @@ pub(super) fn live(life: &mut Life<'_>) -> Result<Done, Fault> {
             continue;
         }
         let old = keys.common.explained_before(state.explanation(&life.id));
-        let changes = sum::say_why(
+        let changes = told::say_why(
             life,
             &expansion,
             &keys,
@@ -254,7 +255,7 @@ fn redo(
         && !run.forced(life.task)
         && !life.after_failure
         && run.unseen(life.task).is_none();
-    partial::leave(&mut after, &expansion, &keys, &look, table, last, &owned);
+    partial::leave(&mut after, &expansion, &look, table, last, &owned);
     let mut stale = std::mem::take(&mut look.stale);
     if spec.store || run.forced(life.task) {
         life.record.cache = CacheUse::Bypassed;

@@ -11,7 +11,6 @@ use super::super::Run;
 use super::super::tree::Fault;
 use super::expand::Expansion;
 use super::format::{Kept, Table};
-use super::keys::Keys;
 use super::stale::{self, Look};
 use super::sum::{After, New};
 
@@ -60,7 +59,6 @@ pub(super) fn spared<'o>(
 pub(super) fn leave(
     after: &mut After,
     expansion: &Expansion,
-    keys: &Keys,
     look: &Look,
     table: &Table,
     last: &[Row],
@@ -88,7 +86,6 @@ pub(super) fn leave(
             discovered: discovered(kept, table, look),
             duration_ms: kept.duration_ms,
             log: kept.log.clone(),
-            ..New::of(chunk, keys, stale.index)
         };
         left.insert(stale.index, new);
     }
