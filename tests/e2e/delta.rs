@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::sandbox::{Outcome, Sandbox};
 
 mod beside;
+mod chunks;
 
 /// Copies each source, links and empty folders beside; a second task packs what the first made.
 const CONFIG: &str = "\

@@ -6,12 +6,12 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use larder_cache::delta::format::{escape, unescape};
-use larder_cache::{Key, LeftOut, Store as _, Unit, UnitDelta, write_delta};
+use larder_cache::{Key, LeftOut, Row, Store as _, Unit, UnitDelta, write_delta};
 
 use crate::config::Task;
 use crate::record::Status;
-use crate::session::Session;
 use crate::session::life::Done;
+use crate::session::{Session, chunks};
 use crate::state::Success;
 
 use super::cache::{count, size};
@@ -29,6 +29,7 @@ mod field {
     pub(super) const DURATION: &str = "duration-ms";
     pub(super) const DISCOVERED: &str = "discovered";
     pub(super) const ROOT: &str = "root";
+    pub(super) const CHUNKS: &str = "chunks";
 }
 
 /// The folder that a delta shall be written into, once it is sure that this can be done.
@@ -142,11 +143,16 @@ fn unit(session: &Session<'_>, spec: &Task, name: String, done: &Done) -> Unit {
             .and_then(|last| last.success.as_ref())
             .filter(|success| success.key == done.key),
     };
+    let chunks = match &done.update {
+        Some(update) => update.chunks.clone(),
+        None => session.state.chunks(&name),
+    };
+    let chunks = chunks.filter(|_| spec.foreach.is_some());
     Unit {
         before,
         after: done.rows.to_vec(),
         extra: success
-            .map(|success| extra(session, spec, done, success))
+            .map(|success| extra(session, spec, done, success, chunks.as_deref()))
             .unwrap_or_default(),
         name,
     }
@@ -159,20 +165,33 @@ fn extra(
     spec: &Task,
     done: &Done,
     success: &Success,
+    chunks: Option<&[u8]>,
 ) -> BTreeMap<String, String> {
-    let manifest = larder_cache::digest(&done.rows);
-    let kept = |key: [u8; 32]| {
+    let kept = |key: [u8; 32], rows: &[Row]| {
         let entry = session.store().map(|store| store.get(&Key(key)));
         let Some(Ok(Some(entry))) = entry else {
             return false;
         };
-        larder_cache::digest(&entry.manifest) == manifest
+        larder_cache::digest(&entry.manifest) == larder_cache::digest(rows)
+    };
+    let mut bound = false;
+    let mut vouches = |key: &[u8; 32], rows: &[Row]| {
+        if spec.relocatable || kept(*key, rows) {
+            return true;
+        }
+        bound = true;
+        kept(session.bound(key), rows)
     };
     let mut extra = BTreeMap::new();
-    if !spec.relocatable && !kept(success.key) {
-        if !kept(session.bound(&success.key)) {
-            return extra;
-        }
+    let known = match chunks {
+        Some(known) => chunks::handed(known, &done.rows, &mut vouches).map(Some),
+        None => vouches(&success.key, &done.rows).then_some(None),
+    };
+    let Some(known) = known else { return extra };
+    if let Some(known) = known {
+        extra.insert(field::CHUNKS.to_owned(), escape(&known));
+    }
+    if bound {
         let root = Key(session.root_digest).to_string();
         extra.insert(field::ROOT.to_owned(), root);
     }
@@ -210,6 +229,12 @@ fn success(unit: &UnitDelta) -> Option<Success> {
         duration_ms: field(field::DURATION)?.parse().ok()?,
         discovered,
     })
+}
+
+/// What a unit tells of the chunks of the task that owns `owned` now.
+fn chunks_of(unit: &UnitDelta, owned: &[Row]) -> Option<Vec<u8>> {
+    let known = unescape(unit.extra.get(field::CHUNKS)?)?;
+    chunks::tells_of(&known, owned).then_some(known)
 }
 
 /// Whether a unit's outputs hold the path of another workspace than the one with this root.

@@ -23,7 +23,7 @@ use crate::state::{State, TaskState, Update};
 
 use super::super::{Context, Outcome, Usage};
 use super::answer::{self, Told, tell};
-use super::{bound_elsewhere, success, unfit};
+use super::{bound_elsewhere, chunks_of, success, unfit};
 
 /// A unit of the delta that is a task here and may be applied.
 struct Part<'a> {
@@ -384,13 +384,15 @@ fn remembered(session: &Session<'_>, part: &Part<'_>, rows: Vec<Row>, right: boo
     };
     // The log and the explanation that are known belong to another success.
     let forgotten = success.is_some().then(Vec::new);
+    let chunks = chunks_of(unit, &owned).filter(|_| success.is_some());
     let update = Update {
         task: TaskState { success, owned },
         explanation: forgotten.clone(),
         log: forgotten,
-        chunks: None,
+        chunks,
     };
-    intent::finish(&session.paths.intents, &unit.name, &update.task, None);
+    let intents = &session.paths.intents;
+    intent::finish(intents, &unit.name, &update.task, update.chunks.as_deref());
     let record = TaskRecord::new(unit.name.clone(), Status::Restored);
     let mut done = Done::foreseen(record, unit.after, [0; 32], Vec::new());
     done.update = Some(update);

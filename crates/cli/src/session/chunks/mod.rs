@@ -20,6 +20,7 @@ mod exact;
 mod expand;
 pub(super) mod forecast;
 mod format;
+mod handed;
 mod judge;
 mod keys;
 mod lived;
@@ -52,6 +53,7 @@ use super::{Run, lock};
 
 pub use edges::Users;
 pub use exact::Exact;
+pub use handed::{handed, tells_of};
 pub use lived::{Lived, as_on_disk};
 pub use slots::Slots;
 pub use sources::Sources;
