@@ -397,3 +397,78 @@ fn a_configuration_that_is_wrong_is_told_by_start() {
     );
     assert_eq!(live.status(), None);
 }
+
+#[test]
+fn a_run_beside_a_session_sees_what_links_lead_to() {
+    let live = Live::new(Sandbox::new(&[
+        (
+            "larder.toml",
+            "[tasks.through]\ncommand = \"echo through >> ../ran.log\"\ninputs = [\"folder/file\"]\noutputs = []\n\
+             [tasks.link]\ncommand = \"echo link >> ../ran.log\"\ninputs = [\"link\"]\noutputs = []\n\
+             [tasks.default]\ncommand = \"echo default >> ../ran.log\"\noutputs = []\n",
+        ),
+        ("../real/file", "1"),
+    ]));
+    std::os::unix::fs::symlink("../real", live.root.join("folder")).unwrap();
+    std::os::unix::fs::symlink("../real/file", live.root.join("link")).unwrap();
+    live.start();
+    let run = || {
+        let outcome = live.sandbox.larder("run through link default");
+        assert_eq!(outcome.code, 0, "{}", outcome.all());
+        live.sandbox.ran()
+    };
+    assert_eq!(run(), ["default", "link", "through"]);
+    assert!(run().is_empty());
+    assert!(run().is_empty());
+    for round in 0..3 {
+        live.sandbox
+            .write("../real/file", &format!("{round} and more"));
+        assert_eq!(run(), ["default", "link", "through"]);
+        assert!(run().is_empty());
+        assert!(run().is_empty());
+    }
+}
+
+#[test]
+fn a_run_beside_a_session_sees_a_commit_by_its_git_input() {
+    let live = Live::new(Sandbox::new(&[
+        (
+            "larder.toml",
+            "[tasks.git]\ncommand = \"echo git >> ../ran.log\"\ninputs = [{ git = \"../other\" }]\noutputs = []\n",
+        ),
+        ("../other/file", "1"),
+    ]));
+    let other = live.root.with_file_name("other");
+    let git = |args: &str| {
+        let identity = [
+            "-c",
+            "user.name=larder",
+            "-c",
+            "user.email=larder@example.org",
+        ];
+        let done = Command::new("git")
+            .args(identity)
+            .args(args.split(' '))
+            .current_dir(&other)
+            .output()
+            .unwrap();
+        assert!(done.status.success());
+    };
+    git("init -q");
+    git("add .");
+    git("commit -qm one");
+    live.start();
+    let run = || {
+        let outcome = live.sandbox.larder("run git");
+        assert_eq!(outcome.code, 0, "{}", outcome.all());
+        live.sandbox.ran()
+    };
+    assert_eq!(run(), ["git"]);
+    assert!(run().is_empty());
+    assert!(run().is_empty());
+    live.sandbox.write("../other/file", "2");
+    assert_eq!(run(), ["git"]);
+    assert!(run().is_empty());
+    live.sandbox.write("../other/new", "1");
+    assert_eq!(run(), ["git"]);
+}

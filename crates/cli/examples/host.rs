@@ -138,7 +138,9 @@ mod tests {
         let root = dir.path().join("ws");
         fs::create_dir(&root).unwrap();
         let cache = dir.path().join("cache").display().to_string();
-        let text = format!("[cache]\ndir = \"{cache}\"\n[tasks.build]\ncommand = \"cat in > out\"\noutputs = [\"out\"]\n");
+        let text = format!(
+            "[cache]\ndir = \"{cache}\"\n[tasks.build]\ncommand = \"cat in > out\"\noutputs = [\"out\"]\n"
+        );
         fs::write(root.join("larder.toml"), text).unwrap();
         fs::write(root.join("in"), "1").unwrap();
         let plain = HostOptions { minify: false };
