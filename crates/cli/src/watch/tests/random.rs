@@ -40,7 +40,14 @@ fn edit(root: &Path, random: &mut Random, number: u64) {
         3..=4 => fs::create_dir_all(&one).and_then(|()| fs::write(one.join("f"), "1")),
         5..=7 => fs::rename(&one, &other),
         8 => fs::remove_dir_all(&one),
-        9 | 10 => set_mode(&one, if number % 2 == 0 { 0o755 } else { 0o700 }),
+        9 | 10 => set_mode(
+            &one,
+            if number.is_multiple_of(2) {
+                0o755
+            } else {
+                0o700
+            },
+        ),
         _ => fs::remove_file(&one),
     };
 }
