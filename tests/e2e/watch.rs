@@ -345,3 +345,86 @@ fn what_a_graph_filter_leaves_out_does_not_run_but_what_lies_of_it_on_disk_count
     let wrong = sandbox.larder("watch build --graph-filter c");
     assert_eq!(wrong.code, 2, "{}", wrong.all());
 }
+
+#[test]
+fn only_chunks_that_a_change_reaches_run_again() {
+    let sandbox = Sandbox::new(&[
+        (
+            "larder.toml",
+            r#"
+[tasks.cc]
+foreach = "src/**/*.c"
+command = "echo cc {in} >> ../ran.log; cat {in} inc/x.h > {out} && echo '{out}:' {in} inc/x.h > {out}.d"
+outputs = ["out/{in}.o"]
+depfile = "{out}.d"
+
+[tasks.plain]
+foreach = "plain/*"
+command = "echo plain {in} >> ../ran.log; cat {in} > {out}"
+outputs = ["copy/{in}"]
+"#,
+        ),
+        // What chunks read need not be seen by anything that honours ignore files.
+        (".gitignore", "src\ninc\nout\nplain\ncopy\n"),
+        ("src/a.c", "a\n"),
+        ("src/deep/b.c", "b\n"),
+        ("inc/x.h", "x\n"),
+        ("plain/one", "1\n"),
+    ]);
+    let mut watch = Watching::start(&sandbox, "watch cc plain");
+    watch.until("watching");
+    let mut ran = sandbox.ran();
+    ran.sort();
+    assert_eq!(ran, ["cc src/a.c", "cc src/deep/b.c", "plain plain/one"]);
+
+    save(&sandbox, "src/a.c", "A\n");
+    let told = watch.until("watching");
+    assert_eq!(sandbox.ran(), ["cc src/a.c"], "{told}");
+    assert_eq!(sandbox.read("out/src/a.c.o"), "A\nx\n");
+
+    // A source more, in a folder that was not there.
+    std::fs::create_dir(sandbox.path("src/new")).unwrap();
+    save(&sandbox, "src/new/c.c", "c\n");
+    let told = watch.until("watching");
+    assert_eq!(sandbox.ran(), ["cc src/new/c.c"], "{told}");
+
+    // One less: its output goes.
+    sandbox.remove("src/new/c.c");
+    watch.until("watching");
+    assert_eq!(sandbox.ran(), Vec::<String>::new());
+    assert!(!sandbox.exists("out/src/new/c.c.o"));
+
+    // An output that was altered comes back.
+    save(&sandbox, "copy/plain/one", "altered\n");
+    watch.until("watching");
+    assert_eq!(sandbox.read("copy/plain/one"), "1\n");
+    assert_eq!(sandbox.ran(), Vec::<String>::new());
+    assert_eq!(watch.end(), 130);
+}
+
+#[test]
+fn a_chunk_whose_source_changes_is_stopped_and_started_again() {
+    let sandbox = slow();
+    sandbox.write(
+        "larder.toml",
+        r#"
+[tasks.build]
+foreach = "src*"
+command = "cat {in} > seen; echo began > ../began; read word < ../go; cat seen > {out}"
+outputs = ["out/{in}"]
+"#,
+    );
+    let (began, free) = (sandbox.base().join("began"), sandbox.base().join("go"));
+    let mut watch = Watching::start(&sandbox, "watch build");
+    hear(&began);
+    save(&sandbox, "src", "two\n");
+    let told = watch.until("stopped, as src changed while it ran");
+    assert!(!told.contains("failed with"), "{told}");
+    hear(&began);
+    go(&free);
+    let told = watch.until("succeeded");
+    assert!(!told.contains("not stored"), "{told}");
+    watch.until("watching");
+    assert_eq!(sandbox.read("out/src"), "two\n");
+    assert_eq!(watch.end(), 130);
+}

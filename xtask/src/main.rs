@@ -1,10 +1,11 @@
-//! Tasks of this repository: `cargo xtask tidy`, `docs`, `ci`, `bench`, `faults`, `mutate` and `smoke`.
+//! Tasks of this repository: `cargo xtask tidy`, `docs`, `ci`, `bench`, `chunks`, `faults`, `mutate` and `smoke`.
 //! It knows the repository's layout, and nothing of what the crates do.
 // A task runner talks to whoever started it.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod bench;
+mod chunks;
 mod docs;
 #[cfg(target_os = "linux")]
 mod faults;
@@ -31,6 +32,8 @@ enum Xtask {
     Ci,
     /// Measure Larder, and peers beside it, on trees made for that
     Bench(bench::BenchArgs),
+    /// Measure a task of many short commands, beside ninja with the same edges
+    Chunks(chunks::Args),
     /// Start one command and tell what it cost
     #[command(hide = true)]
     BenchMeasure(bench::measure::HelperArgs),
@@ -99,6 +102,7 @@ fn run(task: &Xtask) -> Result<ExitCode, Box<dyn Error>> {
             })
         }
         Xtask::Bench(args) => bench::run(&root, args),
+        Xtask::Chunks(args) => chunks::run(&root, args),
         Xtask::BenchMeasure(_) | Xtask::BenchCounted(_) | Xtask::BenchB3sum(_) => {
             Err("is handled above".into())
         }

@@ -43,6 +43,7 @@ fn benches(criterion: &mut Criterion) {
     let entry = Entry {
         manifest: packed.manifest,
         artifact: Some(artifact.id),
+        inline: None,
         log: Vec::new(),
         duration_ms: 1,
         provenance: Provenance::default(),

@@ -150,6 +150,7 @@ fn blank(manifest: Manifest) -> Entry {
     Entry {
         manifest,
         artifact: None,
+        inline: None,
         log: Vec::new(),
         duration_ms: 0,
         provenance: Provenance::default(),

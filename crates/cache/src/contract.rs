@@ -93,6 +93,7 @@ fn entry(artifact: ArtifactId, size: u64) -> Entry {
             digest: [5; 32],
         }],
         artifact: Some(artifact),
+        inline: None,
         log: b"log".to_vec(),
         duration_ms: 7,
         provenance: Provenance::default(),

@@ -10,8 +10,10 @@ use crate::{ArtifactId, Manifest};
 pub struct Entry {
     /// The outputs.
     pub manifest: Manifest,
-    /// Where their bytes are; `None` when there are no outputs.
+    /// Where their bytes are; `None` when there are no outputs, or when they are `inline`.
     pub artifact: Option<ArtifactId>,
+    /// The artifact itself, where it is small enough to cost no file of its own.
+    pub inline: Option<Vec<u8>>,
     /// The captured output, as the caller encodes it.
     pub log: Vec<u8>,
     /// How long the run took, in milliseconds.

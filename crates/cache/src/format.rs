@@ -1,4 +1,4 @@
-//! The byte layout of entries: writing and reading it, version 1 (`FORMAT.md` lists every byte).
+//! The byte layout of entries: writing and reading it, version 2 (`FORMAT.md` lists every byte).
 //! Knows nothing of files: bytes in, entries out, and anything unexpected is `None`.
 
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use crate::manifest::kind_byte;
 use crate::{ArtifactId, Entry, Key, Kind, Provenance, Row};
 
 /// The version of the entry layout; a file with another one is a miss.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The first eight bytes of an entry.
 pub const MAGIC: [u8; 8] = *b"larder\x00E";
@@ -25,11 +25,17 @@ pub(crate) struct Head {
 /// The bytes of an entry under its key.
 pub fn encode(key: &Key, entry: &Entry) -> Vec<u8> {
     let rows: usize = entry.manifest.iter().map(|row| row.path.len() + 49).sum();
-    let mut out = Vec::with_capacity(512 + rows + entry.log.len() + entry.note.len());
+    let mut out = Vec::with_capacity(
+        512 + rows + entry.log.len() + entry.note.len() + entry.inline.as_ref().map_or(0, Vec::len),
+    );
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&VERSION.to_le_bytes());
     out.extend_from_slice(&key.0);
-    out.push(u8::from(entry.artifact.is_some()) | u8::from(entry.root.is_some()) << 1);
+    out.push(
+        u8::from(entry.artifact.is_some())
+            | u8::from(entry.root.is_some()) << 1
+            | u8::from(entry.inline.is_some()) << 2,
+    );
     out.extend_from_slice(&entry.artifact.map_or([0; 32], |id| id.0));
     out.extend_from_slice(&entry.root.unwrap_or([0; 32]));
     out.extend_from_slice(&entry.duration_ms.to_le_bytes());
@@ -49,6 +55,9 @@ pub fn encode(key: &Key, entry: &Entry) -> Vec<u8> {
         out.extend_from_slice(&row.digest);
     }
     put(&mut out, &entry.log);
+    if let Some(inline) = &entry.inline {
+        put(&mut out, inline);
+    }
     put(&mut out, &entry.note);
     let checksum = blake3::hash(&out);
     out.extend_from_slice(checksum.as_bytes());
@@ -62,7 +71,14 @@ pub fn decode(key: &Key, bytes: &[u8]) -> Option<Entry> {
         return None;
     }
     let mut input = Input(body);
-    let (artifact, root, duration_ms, created_ns, task) = input.front(Some(key))?;
+    let Front {
+        artifact,
+        root,
+        inline,
+        duration_ms,
+        created_ns,
+        task,
+    } = input.front(Some(key))?;
     let mut extra = BTreeMap::new();
     for _ in 0..input.number()? {
         let name = input.text()?;
@@ -84,11 +100,17 @@ pub fn decode(key: &Key, bytes: &[u8]) -> Option<Entry> {
         });
     }
     let log = input.bytes()?.to_vec();
+    let inline = if inline {
+        Some(input.bytes()?.to_vec())
+    } else {
+        None
+    };
     let note = input.bytes()?.to_vec();
     let sorted = manifest.is_sorted_by(|one, two| one.path < two.path);
     (input.0.is_empty() && sorted).then_some(Entry {
         manifest,
         artifact,
+        inline,
         log,
         duration_ms,
         provenance: Provenance {
@@ -103,7 +125,7 @@ pub fn decode(key: &Key, bytes: &[u8]) -> Option<Entry> {
 
 /// The head of an entry from its first [`HEAD`] bytes; the checksum is not looked at.
 pub(crate) fn head(bytes: &[u8]) -> Option<Head> {
-    let (artifact, _, _, _, task) = Input(bytes).front(None)?;
+    let Front { artifact, task, .. } = Input(bytes).front(None)?;
     Some(Head { artifact, task })
 }
 
@@ -118,7 +140,15 @@ fn put(out: &mut Vec<u8>, bytes: &[u8]) {
 
 struct Input<'a>(&'a [u8]);
 
-type Front = (Option<ArtifactId>, Option<[u8; 32]>, u64, i64, String);
+struct Front {
+    artifact: Option<ArtifactId>,
+    root: Option<[u8; 32]>,
+    /// Whether the artifact follows in the entry itself.
+    inline: bool,
+    duration_ms: u64,
+    created_ns: i64,
+    task: String,
+}
 
 impl<'a> Input<'a> {
     fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
@@ -153,16 +183,18 @@ impl<'a> Input<'a> {
         let [flags] = self.array()?;
         let artifact = ArtifactId(self.array()?);
         let root = self.array()?;
-        if flags > 3 {
+        // The bytes lie in one place: here, or in the artifact.
+        if flags > 7 || flags & 5 == 5 {
             return None;
         }
-        Some((
-            (flags & 1 != 0).then_some(artifact),
-            (flags & 2 != 0).then_some(root),
-            self.number()?,
-            i64::from_le_bytes(self.array()?),
-            self.text()?,
-        ))
+        Some(Front {
+            artifact: (flags & 1 != 0).then_some(artifact),
+            root: (flags & 2 != 0).then_some(root),
+            inline: flags & 4 != 0,
+            duration_ms: self.number()?,
+            created_ns: i64::from_le_bytes(self.array()?),
+            task: self.text()?,
+        })
     }
 }
 
@@ -189,6 +221,7 @@ pub(crate) mod tests {
                 },
             ],
             artifact: Some(ArtifactId([9; 32])),
+            inline: None,
             log: b"hello\n".to_vec(),
             duration_ms: 12,
             provenance: Provenance {
@@ -246,7 +279,7 @@ pub(crate) mod tests {
         twice.manifest[1] = twice.manifest[0].clone();
         for (what, bad) in [
             ("magic", changed(&right, |bytes| bytes[0] ^= 1)),
-            ("version", changed(&right, |bytes| bytes[8] = 2)),
+            ("version", changed(&right, |bytes| bytes[8] = 3)),
             ("flags", changed(&right, |bytes| bytes[44] |= 4)),
             (
                 "bytes after the end",
@@ -257,8 +290,17 @@ pub(crate) mod tests {
         ] {
             assert_eq!(decode(&key, &bad), None, "{what}");
         }
-        for (artifact, root) in [(false, false), (true, false), (false, true)] {
+        let mut both = right.clone();
+        both.inline = Some(Vec::new());
+        assert_eq!(decode(&key, &encode(&key, &both)), None, "two places");
+        for (artifact, root, inline) in [
+            (false, false, false),
+            (true, false, false),
+            (false, true, false),
+            (false, true, true),
+        ] {
             let mut entry = right.clone();
+            entry.inline = inline.then(|| b"small".to_vec());
             entry.artifact = entry.artifact.filter(|_| artifact);
             entry.root = entry.root.filter(|_| root);
             assert_eq!(decode(&key, &encode(&key, &entry)), Some(entry));

@@ -43,7 +43,7 @@ pub use id::{ArtifactId, Key, ParseHexError};
 pub use layered::{Layer, Layered, Warning};
 pub use manifest::{Difference, EMPTY_DIR, Kind, Manifest, Row, diff, digest};
 pub use memory::MemoryStore;
-pub use pack::{Artifact, PackOptions, Packed, pack, pack_looking_for};
+pub use pack::{Artifact, PackOptions, Packed, pack, pack_compactly, pack_looking_for};
 pub use prune::{Limits, Prune, Pruned, Status, TaskSize, Verified};
 pub use restore::{RestoreOptions, Restored, restore};
 pub use root::Root;

@@ -40,8 +40,10 @@ impl Default for PackOptions {
 pub struct Packed {
     /// The outputs.
     pub manifest: Manifest,
-    /// Their bytes; `None` when there are no outputs.
+    /// Their bytes; `None` when there are no outputs, or when they are `inline`.
     pub artifact: Option<Artifact>,
+    /// Their bytes where they are few enough to lie in the entry itself; see [`pack_compactly`].
+    pub inline: Option<Vec<u8>>,
     /// Whether a file or the text of a link holds one of the byte strings that were looked for.
     pub found: bool,
 }
@@ -110,6 +112,22 @@ pub fn pack_looking_for<'a>(
     options: &PackOptions,
     tmp: &Path,
 ) -> Result<Packed> {
+    pack_compactly(needles, root, paths, options, tmp, 0)
+}
+
+/// As [`pack_looking_for`]; an artifact of at most `limit` bytes is not written to a file but given as bytes, for
+/// [`Entry::inline`](crate::Entry::inline).
+///
+/// # Errors
+/// As for [`pack`].
+pub fn pack_compactly<'a>(
+    needles: &[Vec<u8>],
+    root: impl Into<Root<'a>>,
+    paths: &[Vec<u8>],
+    options: &PackOptions,
+    tmp: &Path,
+    limit: usize,
+) -> Result<Packed> {
     let search = Search::new(needles);
     let root = root.into();
     let mut paths = paths.to_vec();
@@ -119,6 +137,7 @@ pub fn pack_looking_for<'a>(
         return Ok(Packed {
             manifest: Vec::new(),
             artifact: None,
+            inline: None,
             found: false,
         });
     }
@@ -127,29 +146,42 @@ pub fn pack_looking_for<'a>(
         .into_iter()
         .map(|path| first_look(&tree, path))
         .collect::<Result<_>>()?;
-    let temp = NamedTempFile::new_in(tmp).context("write in", tmp)?;
     let total: u64 = items.iter().map(Item::size).sum();
     let length = members::END.len() as u64 + items.iter().map(Item::packed).sum::<u64>();
     let out = Out {
         tree: &tree,
         search: &search,
-        file: temp.as_file(),
         total,
         length,
         options: *options,
     };
+    if limit > 0 && total <= SMALL {
+        let mut bytes = Vec::new();
+        let (manifest, done) = encode_here(&out, items, &mut bytes)?;
+        let mut packed = Packed {
+            manifest,
+            artifact: None,
+            inline: None,
+            found: search.found(),
+        };
+        if bytes.len() <= limit {
+            packed.inline = Some(bytes);
+        } else {
+            let mut temp = NamedTempFile::new_in(tmp).context("write in", tmp)?;
+            temp.write_all(&bytes).context("write", temp.path())?;
+            packed.artifact = Some(Artifact::new(temp, done));
+        }
+        return Ok(packed);
+    }
+    let temp = NamedTempFile::new_in(tmp).context("write in", tmp)?;
     let (manifest, done) = if total <= SMALL {
-        // Not worth a thread.
-        let mut pieces = Vec::new();
-        read_all(&tree, &search, items, |piece| {
-            pieces.push(piece);
-            true
-        })?;
-        encode(&out, pieces)?
+        encode_here(&out, items, &mut temp.as_file())?
     } else {
         let (sender, receiver) = sync_channel(1);
         std::thread::scope(|scope| {
-            let encoder = scope.spawn(|| encode(&out, receiver));
+            let mut file = temp.as_file();
+            let out = &out;
+            let encoder = scope.spawn(move || encode(out, &mut file, receiver));
             let read = read_all(&tree, &search, items, |piece| sender.send(piece).is_ok());
             drop(sender);
             let encoded = encoder
@@ -160,13 +192,34 @@ pub fn pack_looking_for<'a>(
     };
     Ok(Packed {
         manifest,
-        artifact: Some(Artifact {
-            id: ArtifactId(done.0),
-            file: temp.into_temp_path(),
-            bytes: done.1,
-        }),
+        artifact: Some(Artifact::new(temp, done)),
+        inline: None,
         found: search.found(),
     })
+}
+
+/// Reads and encodes on this thread: what is small is not worth another.
+fn encode_here(
+    out: &Out<'_>,
+    items: Vec<Item>,
+    to: &mut dyn Write,
+) -> Result<(Manifest, ([u8; 32], u64))> {
+    let mut pieces = Vec::new();
+    read_all(out.tree, out.search, items, |piece| {
+        pieces.push(piece);
+        true
+    })?;
+    encode(out, to, pieces)
+}
+
+impl Artifact {
+    fn new(temp: NamedTempFile, (digest, bytes): ([u8; 32], u64)) -> Artifact {
+        Artifact {
+            id: ArtifactId(digest),
+            file: temp.into_temp_path(),
+            bytes,
+        }
+    }
 }
 
 impl Item {
@@ -326,7 +379,6 @@ fn unchanged(tree: &Tree, path: &[u8], file: &File, stat: &Stat, read: u64) -> R
 struct Out<'a> {
     tree: &'a Tree,
     search: &'a Search<'a>,
-    file: &'a File,
     /// Bytes of content.
     total: u64,
     /// Bytes of the whole archive. The encoder is told, so that small archives get small tables.
@@ -337,13 +389,14 @@ struct Out<'a> {
 /// Compresses the pieces as they come; returns the rows, the digest and the length.
 fn encode(
     out: &Out<'_>,
+    to: &mut dyn Write,
     pieces: impl IntoIterator<Item = Piece>,
 ) -> Result<(Manifest, ([u8; 32], u64))> {
     let Out { tree, options, .. } = out;
     let here = tree.display(b"");
     let failed = |result: io::Result<()>| result.context("pack", &here);
     let sink = Hashing {
-        out: out.file,
+        out: to,
         hasher: blake3::Hasher::new(),
         length: 0,
     };
@@ -409,7 +462,7 @@ fn stream(to: &Out<'_>, out: &mut impl Write, path: Vec<u8>, stat: &Stat) -> Res
 
 /// Passes bytes on and keeps their digest and number.
 struct Hashing<'a> {
-    out: &'a File,
+    out: &'a mut dyn Write,
     hasher: blake3::Hasher,
     length: u64,
 }

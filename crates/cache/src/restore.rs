@@ -2,7 +2,7 @@
 //! Knows nothing of keys, tasks or globs: what may be written and what is owned come as values.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -15,7 +15,7 @@ use crate::root::Root;
 use crate::scan::{Compared, Held, compare, held};
 use crate::tree::{Dir, Stat, Tree, Walk};
 use crate::unpack::{Body, Room, Unpacked, unpack};
-use crate::{EMPTY_DIR, Entry, Error, Kind, Result, Row, Store, Why};
+use crate::{ArtifactId, EMPTY_DIR, Entry, Error, Kind, Result, Row, Store, Why};
 
 mod write;
 
@@ -106,12 +106,19 @@ pub fn restore<'a>(
         if !wanted.contains(&true) {
             return Ok(None);
         }
-        let Some(id) = entry.artifact else {
-            return Err(Error::refused(b"", Why::NoArtifact));
-        };
-        let Some(mut reader) = store.open(&id)? else {
-            return Err(Error::NoArtifact(id));
-        };
+        let (id, mut reader): (ArtifactId, Box<dyn Read + Send + '_>) =
+            match (&entry.inline, entry.artifact) {
+                // What stands in the entry was proved with it.
+                (Some(bytes), _) => (
+                    ArtifactId(*blake3::hash(bytes).as_bytes()),
+                    Box::new(&bytes[..]),
+                ),
+                (None, None) => return Err(Error::refused(b"", Why::NoArtifact)),
+                (None, Some(id)) => match store.open(&id)? {
+                    Some(reader) => (id, reader),
+                    None => return Err(Error::NoArtifact(id)),
+                },
+            };
         let room = Room {
             memory: options.memory,
             stage: options.stage,

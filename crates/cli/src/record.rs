@@ -67,6 +67,26 @@ pub struct TaskRecord {
     pub error: Option<String>,
     /// What the user should know.
     pub warnings: Vec<String>,
+    /// What became of its chunks, where it has any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chunks: Option<ChunkCounts>,
+}
+
+/// What became of the chunks of a task.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct ChunkCounts {
+    /// All that there are now.
+    pub total: usize,
+    /// Those whose outputs were in place.
+    pub up_to_date: usize,
+    /// Those that came from the cache.
+    pub restored: usize,
+    /// Those that ran and succeeded.
+    pub ran: usize,
+    /// Those that ran and failed.
+    pub failed: usize,
+    /// Those of sources that are gone: their outputs were deleted.
+    pub removed: usize,
 }
 
 impl TaskRecord {
@@ -85,6 +105,7 @@ impl TaskRecord {
             exit_code: None,
             error: None,
             warnings: Vec::new(),
+            chunks: None,
         }
     }
 }

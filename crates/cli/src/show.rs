@@ -114,6 +114,16 @@ impl Show {
         self.with(|mux, sinks| mux.close(lane, outcome, key, sinks))
     }
 
+    /// A chunk is no longer at work.
+    pub fn left(&self, id: &str) {
+        self.name_at_work(|at_work| at_work.retain(|known| known != id));
+    }
+
+    /// Shows the log of a hit again.
+    pub fn again(&self, id: &str, logs: OutputLogs, key: &str, log: &Log) {
+        self.with(|mux, sinks| mux.replay(id, logs, key, log, sinks));
+    }
+
     /// Changes the tasks that the progress line names.
     fn name_at_work(&self, change: impl FnOnce(&mut Vec<String>)) {
         let Some(bar) = &self.bar else { return };

@@ -18,7 +18,7 @@ mod scenario;
 mod site;
 mod table;
 mod targets;
-mod tools;
+pub(crate) mod tools;
 
 use std::error::Error;
 use std::fs;

@@ -4,6 +4,7 @@
 //! Faults are injected by strace into `larder` alone: it lets go of a process that becomes another program, so the
 //! commands of tasks are not touched.
 
+mod folders;
 mod scene;
 mod trace;
 

@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+use super::folders::{clear, copy};
 
 const CONFIG: &str = r#"
 [tasks.gen]
@@ -25,6 +27,11 @@ depends-on = ["gen"]
 command = "echo mixed >> ../ran.log; mkdir -p mixed; cat gen/link > mixed/made"
 inputs = []
 outputs = ["mixed/**"]
+
+[tasks.parts]
+foreach = "pieces/*.txt"
+command = "echo parts >> ../ran.log; cat {in} > {out}"
+outputs = ["parts/{stem}"]
 "#;
 
 /// What a run starts from.
@@ -72,16 +79,19 @@ impl Scenario {
             Scenario::Clone => &[
                 ("gen/tool", "tool of the clone's user"),
                 ("app/out/sum", "sum of the clone's user"),
+                ("parts/a", "part of the clone's user"),
             ],
             Scenario::Rescue => &[
                 ("gen/deep/first", "precious first"),
                 ("gen/link", "precious file in place of a link"),
                 ("gen/tool", "precious tool"),
                 ("app/out/sum", "precious sum"),
+                ("parts/a", "precious part"),
             ],
             Scenario::Edit => &[
                 ("gen/deep/second", "precious stale one"),
                 ("app/out/sum", "precious sum"),
+                ("parts/b", "precious part of a source that is gone"),
             ],
         }
     }
@@ -147,7 +157,10 @@ impl Scene {
 
     /// The run under test.
     pub(super) fn run(&self, prefix: &[String]) -> Command {
-        self.command(prefix, &["run", "app", "mixed", "--concurrency", "1"])
+        self.command(
+            prefix,
+            &["run", "app", "mixed", "parts", "--concurrency", "1"],
+        )
     }
 
     fn larder(&self, args: &[&str]) -> io::Result<Output> {
@@ -163,8 +176,9 @@ impl Scene {
         for scenario in SCENARIOS {
             clear(&self.place())?;
             let ws = self.workspace();
-            fs::create_dir_all(ws.join("mixed"))?;
-            fs::create_dir_all(ws.join("app"))?;
+            for folder in ["mixed", "app", "pieces"] {
+                fs::create_dir_all(ws.join(folder))?;
+            }
             for (path, content) in users(false) {
                 fs::write(ws.join(path), content)?;
             }
@@ -181,6 +195,7 @@ impl Scene {
                 fs::remove_dir_all(ws.join(".larder"))?;
             }
             if scenario.edited() {
+                fs::remove_file(ws.join("pieces/b.txt"))?;
                 for (path, content) in users(true) {
                     fs::write(ws.join(path), content)?;
                 }
@@ -237,7 +252,7 @@ impl Scene {
     fn wrong(&self, scenario: Scenario) -> Option<String> {
         let expected = expected(scenario.edited());
         let mut found = BTreeMap::new();
-        for folder in ["gen", "app", "mixed"] {
+        for folder in ["gen", "app", "mixed", "parts"] {
             let below = tree(&self.workspace().join(folder)).unwrap_or_default();
             found.extend(
                 below
@@ -346,6 +361,15 @@ fn users(edited: bool) -> Vec<(&'static str, Vec<u8>)> {
         ),
         ("app/notes.txt", "notes beside outputs\n"),
         ("mixed/user.txt", "a user's file under the output globs\n"),
+        ("pieces/a.txt", if edited { "two\n" } else { "one\n" }),
+        (
+            if edited {
+                "pieces/c.txt"
+            } else {
+                "pieces/b.txt"
+            },
+            "part\n",
+        ),
     ];
     let mut files: Vec<_> = texts
         .into_iter()
@@ -391,6 +415,11 @@ fn expected(edited: bool) -> BTreeMap<PathBuf, Node> {
         ("app/out/sum", file(sum.as_bytes(), false)),
         ("app/notes.txt", file(b"notes beside outputs\n", false)),
         ("mixed/made", file(source.as_bytes(), false)),
+        ("parts/a", file(source.as_bytes(), false)),
+        (
+            if edited { "parts/c" } else { "parts/b" },
+            file(b"part\n", false),
+        ),
         (
             "mixed/user.txt",
             file(b"a user's file under the output globs\n", false),
@@ -420,14 +449,8 @@ fn brief(node: &Node) -> String {
 fn forget_outputs(ws: &Path) -> io::Result<()> {
     clear(&ws.join("gen"))?;
     clear(&ws.join("app/out"))?;
+    clear(&ws.join("parts"))?;
     match fs::remove_file(ws.join("mixed/made")) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-fn clear(folder: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
@@ -466,22 +489,4 @@ fn tree(folder: &Path) -> io::Result<BTreeMap<PathBuf, Node>> {
         }
     }
     Ok(found)
-}
-
-/// Copies a folder with its links and modes.
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let (path, target) = (entry.path(), to.join(entry.file_name()));
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            copy(&path, &target)?;
-        } else if kind.is_symlink() {
-            symlink(fs::read_link(path)?, target)?;
-        } else {
-            fs::copy(path, target)?;
-        }
-    }
-    Ok(())
 }

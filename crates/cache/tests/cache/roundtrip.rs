@@ -171,3 +171,67 @@ fn mismatches_are_named() {
         ]
     );
 }
+
+#[test]
+fn a_small_artifact_lies_in_the_entry_and_a_larger_one_does_not() {
+    let sandbox = Sandbox::new();
+    sandbox.write("out/small", "small");
+    let noise: Vec<u8> = (0..40_000_u32)
+        .flat_map(|at| blake3::hash(&at.to_le_bytes()).as_bytes()[..2].to_vec())
+        .collect();
+    fs::write(sandbox.at("out/large"), noise).unwrap();
+    for (path, inline) in [("out/small", true), ("out/large", false)] {
+        let before = fs::read(sandbox.at(path)).unwrap();
+        let packed = pack_compactly(
+            &[],
+            &sandbox.root(),
+            &[path.into()],
+            &PackOptions::default(),
+            &sandbox.store.tmp(),
+            4096,
+        )
+        .unwrap();
+        assert_eq!(packed.inline.is_some(), inline);
+        assert_eq!(packed.artifact.is_some(), !inline);
+        let ordinary = sandbox.pack(&[path]);
+        assert_eq!(packed.manifest, ordinary.manifest);
+        let id = ordinary.artifact.as_ref().unwrap().id;
+        match (&packed.inline, &packed.artifact) {
+            // The bytes are those of any artifact.
+            (Some(bytes), _) => assert_eq!(*blake3::hash(bytes).as_bytes(), id.0),
+            (_, Some(artifact)) => {
+                assert_eq!(artifact.id, id);
+                let file = Source::File(&artifact.file);
+                sandbox.store.save(&artifact.id, file).unwrap();
+            }
+            _ => unreachable!(),
+        }
+        let key = Key([u8::from(inline) + 1; 32]);
+        let mut entry = entry_of(
+            packed.manifest,
+            packed.artifact.as_ref().map(|made| made.id),
+        );
+        entry.inline = packed.inline;
+        sandbox.store.put(&key, &entry, Put::First).unwrap();
+        assert_eq!(sandbox.store.get(&key).unwrap().as_ref(), Some(&entry));
+        fs::remove_file(sandbox.at(path)).unwrap();
+        sandbox.restore(&entry, &Owned::new()).unwrap();
+        assert_eq!(fs::read(sandbox.at(path)).unwrap(), before);
+    }
+    // Upkeep counts it with its entry, and it needs no artifact.
+    let status = sandbox.store.status().unwrap();
+    assert_eq!((status.entries, status.artifacts), (2, 1));
+    let verified = sandbox.store.verify().unwrap();
+    assert_eq!((verified.entries, verified.artifacts), (2, 1));
+    assert_eq!((verified.bad.len(), verified.dangling.len()), (0, 0));
+    // Bytes that are not those of the manifest are refused before anything is written.
+    let key = Key([2; 32]);
+    let mut entry = sandbox.store.get(&key).unwrap().unwrap();
+    entry.manifest[0].digest = [9; 32];
+    fs::remove_file(sandbox.at("out/small")).unwrap();
+    assert!(matches!(
+        sandbox.restore(&entry, &Owned::new()),
+        Err(Error::Refused { .. })
+    ));
+    assert!(!sandbox.at("out/small").exists());
+}

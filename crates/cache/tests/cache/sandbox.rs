@@ -95,6 +95,7 @@ impl Sandbox {
 pub(crate) fn entry_of(manifest: Manifest, artifact: Option<ArtifactId>) -> Entry {
     Entry {
         manifest,
+        inline: None,
         artifact,
         log: Vec::new(),
         duration_ms: 1,

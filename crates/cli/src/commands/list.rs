@@ -8,8 +8,7 @@ use larder_graph::NodeId;
 use serde_json::json;
 
 use crate::args::{GraphArgs, GraphFormat, LsArgs};
-
-use crate::config::{DepKind, Workspace};
+use crate::config::{DepKind, Glob, Workspace};
 use crate::execute::exit;
 use crate::plan::{Plan, task_id};
 use crate::select;
@@ -76,12 +75,12 @@ pub(super) fn list(context: &Context<'_>, args: &LsArgs) -> Outcome {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{}{place}", project.name);
         for task in tasks_of(index) {
-            let group = if task.command.is_none() {
-                "  (group)"
-            } else {
-                ""
+            let kind = match (&task.command, &task.foreach) {
+                (None, _) => "  (group)".to_owned(),
+                (Some(_), Some(foreach)) => format!("  (foreach {})", shown(&foreach.sources)),
+                (Some(_), None) => String::new(),
             };
-            let _ = writeln!(text, "  {}{group}", task.name);
+            let _ = writeln!(text, "  {}{kind}", task.name);
         }
     }
     print(&text)?;
@@ -104,6 +103,16 @@ fn tell_left_out(left_out: &[LeftOut], kept: usize) {
             left_out.len() - LEFT_OUT
         ));
     }
+}
+
+/// Globs as they are written.
+fn shown(globs: &[Glob]) -> String {
+    let text = |glob: &Glob| {
+        let mark = if glob.negated { "!" } else { "" };
+        let root = if glob.from_root { "$ROOT$/" } else { "" };
+        format!("{mark}{root}{}", glob.glob)
+    };
+    globs.iter().map(text).collect::<Vec<_>>().join(" ")
 }
 
 pub(super) fn graph(context: &Context<'_>, args: &GraphArgs) -> Outcome {

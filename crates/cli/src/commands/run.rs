@@ -51,7 +51,7 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &mut Session<'_>) 
         let format = if args.json { DryFormat::Json } else { format };
         return super::explain::dry(session, &plan, &options, format);
     }
-    let (code, ended) = perform(context, args, session, &plan, &options, None)?;
+    let (code, ended) = perform(context, args, session, &plan, &options, None, false)?;
     let delta = folder.map(|folder| super::delta::write(session, &ended.results, &folder));
     match delta.transpose() {
         Ok(told) => {
@@ -87,7 +87,7 @@ pub(super) fn planned(
     Ok(plan)
 }
 
-/// Runs a plan, tells of it, and keeps its record. Of a run beside which something watches, nothing is told while nothing was to do.
+/// Runs a plan, tells of it, and keeps its record. If `quiet`, nothing is told while nothing was to do.
 pub(super) fn perform(
     context: &Context<'_>,
     args: &RunArgs,
@@ -95,6 +95,7 @@ pub(super) fn perform(
     plan: &Plan,
     options: &Options,
     beside: Option<&mut dyn Beside>,
+    quiet: bool,
 ) -> Result<(u8, Ended), Usage> {
     let clock = SystemClock::new();
     let started = clock.now();
@@ -115,7 +116,7 @@ pub(super) fn perform(
     let idle = |task: &TaskRecord| matches!(task.status, Status::UpToDate | Status::Group);
     // A run that was stopped because it was stale goes on at once.
     let stopped = code != exit::SUCCESS && super::watch::was_stopped(session, &ended);
-    if watched && (stopped || record.tasks.iter().all(idle)) {
+    if (watched && stopped) || (quiet && record.tasks.iter().all(idle)) {
         return Ok((code, ended));
     }
     record.warnings.extend(undeclared(session, &ended.results));

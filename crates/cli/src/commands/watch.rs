@@ -102,8 +102,15 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &mut Session<'_>) 
                     interrupts: !args.no_interrupt,
                     ended: Arc::default(),
                 };
-                let (_, ended) =
-                    run::perform(context, args, session, &plan, &options, Some(&mut beside))?;
+                let (_, ended) = run::perform(
+                    context,
+                    args,
+                    session,
+                    &plan,
+                    &options,
+                    Some(&mut beside),
+                    !now.all,
+                )?;
                 left = left_over(&ended);
                 if (now.all || acted(&ended)) && !was_stopped(session, &ended) {
                     say_watching(&changes, &keys);
@@ -146,6 +153,8 @@ fn update(
         changes
             .set_workspace(&session.workspace)
             .map_err(Usage::new)?;
+        // What it tells is that everything is watched anew. All of that is looked at in the run that follows.
+        changes.sync();
         *requested = run::requested(args, session)?;
         todo.all = true;
         todo.tasks.clear();

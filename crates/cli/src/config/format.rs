@@ -68,6 +68,9 @@ pub struct Task {
     pub outputs: Option<Vec<Glob>>,
     /// The file in which the command lists what it read.
     pub depfile: Option<Glob>,
+    /// Where there is a chunk a file: which files, and the templates. `outputs` and `depfile` above are then globs
+    /// that take whatever any chunk can make; the commands are templates.
+    pub foreach: Option<Foreach>,
     /// Names and patterns of variables that enter the key, in order.
     pub env: Vec<String>,
     /// Names and patterns of variables that are passed but not part of the key.
@@ -88,6 +91,17 @@ pub struct Task {
     pub platform_independent: bool,
     /// Where it is defined: the project's table, else the root's.
     pub location: Location,
+}
+
+/// How a task is split into chunks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Foreach {
+    /// The sources: one chunk a file that matches. The last glob that matches decides.
+    pub sources: Vec<Glob>,
+    /// The outputs of a chunk, with placeholders.
+    pub outputs: Vec<Glob>,
+    /// The depfile of a chunk, with placeholders other than `{out}`.
+    pub depfile: Option<Glob>,
 }
 
 /// One command.

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use globset::GlobBuilder;
 
-use super::format::{Command, Glob, InputItem, Project, Task, Workspace};
-use super::items::{command, glob, inherit, input, refuse_inherit, variables};
+use super::format::{Command, InputItem, Project, Task, Workspace};
+use super::items::{command, inherit, input, refuse_inherit, variables};
 use super::mounts::{default_name, is_outside};
 use super::parse::{Cx, S};
 use super::report::{At, FileText, Report, known_names, location};
 use super::syntax::{CommandValue, InputValue, ProjectFile, RootFile, TaskTable};
+use super::template::outputs;
 use super::{edges, outputs, settings};
 
 /// A project as found: its folder and what its file says.
@@ -363,7 +364,7 @@ fn merge(root: Option<(&S<String>, &TaskTable)>, own: Option<(&S<String>, &TaskT
             }
         };
     }
-    let table = over!(depfile, output_logs, timeout, clean, store, relocatable, platform_independent;
+    let table = over!(depfile, foreach, output_logs, timeout, clean, store, relocatable, platform_independent;
         depends_on, outputs, env, pass_through_env, tools, before, after);
     Merged { table, at }
 }
@@ -401,14 +402,7 @@ fn task(project: usize, name: &str, merged: &Merged, files: &[FileText], cx: &mu
         let items = items.value.iter().filter_map(|item| input(item, cx));
         items.collect::<Vec<InputItem>>()
     });
-    let outputs = table.outputs.as_ref().map(|items| {
-        let globs = items.value.iter();
-        globs
-            .filter_map(|item| glob(&item.value, item.at, cx))
-            .collect::<Vec<Glob>>()
-    });
-    let depfile = table.depfile.as_ref();
-    let depfile = depfile.and_then(|text| super::items::path(text, cx));
+    let (outputs, depfile, foreach) = outputs(table, command.as_deref().unwrap_or_default(), cx);
     let flag = |flag: &Option<S<bool>>, default: bool| flag.as_ref().map_or(default, |f| f.value);
     Task {
         project,
@@ -418,6 +412,7 @@ fn task(project: usize, name: &str, merged: &Merged, files: &[FileText], cx: &mu
         inputs,
         outputs,
         depfile,
+        foreach,
         env: variables(table.env.as_ref(), cx),
         pass_through_env: variables(table.pass_through_env.as_ref(), cx),
         tools: texts(table.tools.as_ref()),
@@ -461,6 +456,7 @@ fn check_group(name: &str, merged: &Merged, cx: &mut Cx) {
         inputs,
         outputs,
         depfile,
+        foreach,
         env,
         pass_through_env,
         tools,

@@ -13,6 +13,7 @@ mod report;
 mod settings;
 mod snapshot;
 mod syntax;
+pub mod template;
 #[cfg(test)]
 mod tests;
 
@@ -31,8 +32,8 @@ use report::{At, FileText, Report};
 use syntax::{ProjectFile, RootFile};
 
 pub use format::{
-    CacheSettings, Command, Dep, DepKind, EnvMode, Glob, InputItem, Location, Mount, OutputLogs,
-    Project, Settings, Source, SourceKind, Stat, Task, Workspace,
+    CacheSettings, Command, Dep, DepKind, EnvMode, Foreach, Glob, InputItem, Location, Mount,
+    OutputLogs, Project, Settings, Source, SourceKind, Stat, Task, Workspace,
 };
 pub use items::DEFAULT_GLOBAL_INPUTS;
 pub use report::ConfigError;

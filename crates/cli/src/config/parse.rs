@@ -205,14 +205,7 @@ pub(super) fn table(
     };
     for (key, value) in table {
         let name = key.get_ref().as_ref();
-        // Words that users know from other tools and from what is planned: to pass over them would skip wrongly.
-        let later =
-            (name == "foreach").then_some("write a task that handles all files in one command");
-        if let Some(help) = later.filter(|_| known.contains(&"timeout")) {
-            cx.report(
-                Report::new(cx.at(key), format!("`{name}` is not available yet"), "").help(help),
-            );
-        } else if !field(name, value, cx) {
+        if !field(name, value, cx) {
             let help = known_names(name, "keys of this table", known.iter().copied());
             cx.report(Report::new(cx.at(key), format!("unknown key `{name}`"), "").help(help));
         }

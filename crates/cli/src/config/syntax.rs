@@ -126,6 +126,8 @@ keys! {
         outputs "outputs": Vec<S<String>>,
         /// File in which the command lists what it read, as makefile rules; these files enter the next key.
         depfile "depfile": String,
+        /// Sources, as a glob or several: the commands run once a file, with `{in}`, `{out}`, `{stem}`, `{dir}`, `{name}`.
+        foreach "foreach": Sources,
         /// Environment variables that enter the key; `*` and `!` are allowed.
         env "env": Vec<S<String>>,
         /// Environment variables passed to the task without entering the key.
@@ -186,6 +188,35 @@ impl Parse for CommandValue {
             return None;
         }
         Some(Self::Argv(argv))
+    }
+}
+
+/// Globs of sources: one, or an array of them.
+#[derive(Debug, Clone)]
+pub(super) struct Sources(pub(super) Vec<S<String>>);
+
+impl Parse for Sources {
+    fn parse(node: &Node<'_>, cx: &mut Cx) -> Option<Self> {
+        if node.get_ref().is_array() {
+            return Vec::parse(node, cx).map(Self);
+        }
+        let one = S::<String>::parse(node, cx)?;
+        Some(Self(vec![one]))
+    }
+}
+
+impl JsonSchema for Sources {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "Sources".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [
+            { "type": "string" },
+            { "type": "array", "items": { "type": "string" } },
+        ] })
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod errors;
 mod errors_between_files;
+mod foreach;
 mod outside;
 mod resolving;
 mod schema;

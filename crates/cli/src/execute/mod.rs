@@ -37,7 +37,7 @@ pub enum Stream {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// A line for `sh -c`, whatever the user's own shell is.
-    Shell(String),
+    Shell(OsString),
     /// A program and its arguments, run without a shell. An empty list is an error.
     Argv(Vec<OsString>),
 }
@@ -95,12 +95,16 @@ pub fn quote_for_sh(text: &str) -> String {
 pub fn argv(spec: &Spec) -> Vec<OsString> {
     match &spec.command {
         Command::Shell(line) => {
-            let mut line = line.trim_end().to_owned();
+            // What is no text may hold a name at its end, which is not to be trimmed.
+            let mut line = match line.to_str() {
+                Some(text) => OsString::from(text.trim_end()),
+                None => line.clone(),
+            };
             for arg in &spec.extra_args {
-                line.push(' ');
-                line.push_str(&quote_for_sh(arg));
+                line.push(" ");
+                line.push(quote_for_sh(arg));
             }
-            vec!["sh".into(), "-c".into(), line.into()]
+            vec!["sh".into(), "-c".into(), line]
         }
         Command::Argv(words) => {
             let extra = spec.extra_args.iter().map(OsString::from);

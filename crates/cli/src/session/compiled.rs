@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use crate::config::Workspace;
 use crate::plan;
 
+use super::chunks::Sources;
 use super::inputs::{self, Rule};
 use super::outputs::Outputs;
 use super::tree::Fault;
@@ -18,6 +19,7 @@ pub struct Compiled {
     by_id: HashMap<String, usize>,
     rules: Vec<OnceLock<Result<Rule, String>>>,
     outputs: Vec<OnceLock<Result<Option<Outputs>, String>>>,
+    sources: Vec<OnceLock<Result<Option<Sources>, String>>>,
     global: OnceLock<Result<Option<Rule>, String>>,
 }
 
@@ -33,6 +35,7 @@ impl Compiled {
             ids,
             rules: (0..count).map(|_| OnceLock::new()).collect(),
             outputs: (0..count).map(|_| OnceLock::new()).collect(),
+            sources: (0..count).map(|_| OnceLock::new()).collect(),
             global: OnceLock::new(),
         }
     }
@@ -52,17 +55,28 @@ impl Compiled {
         self.by_id.get(id).copied()
     }
 
-    /// The inputs of a task.
+    /// The inputs of a task; where they hang on the sources of tasks with chunks, all that may be among them.
     ///
     /// # Errors
     /// When a glob cannot be compiled; the configuration has checked them, so this is a fault to report.
     pub fn rule(&self, workspace: &Workspace, task: usize) -> Result<&Rule, Fault> {
         let rule = self.rules[task]
-            .get_or_init(|| inputs::rule(workspace, task).map_err(|fault| fault.to_string()));
+            .get_or_init(|| inputs::rule(workspace, task, None).map_err(|fault| fault.to_string()));
         rule.as_ref().map_err(|message| Fault::words(message))
     }
 
-    /// The declared outputs of a task.
+    /// Which files are sources of a task; none where it has no chunks.
+    ///
+    /// # Errors
+    /// When a glob cannot be compiled.
+    pub fn sources(&self, workspace: &Workspace, task: usize) -> Result<Option<&Sources>, Fault> {
+        let sources = self.sources[task]
+            .get_or_init(|| Sources::of(workspace, task).map_err(|fault| fault.to_string()));
+        let sources = sources.as_ref().map_err(|message| Fault::words(message))?;
+        Ok(sources.as_ref())
+    }
+
+    /// The declared outputs of a task; where it has chunks, all that any could make.
     ///
     /// # Errors
     /// When a glob cannot be compiled.

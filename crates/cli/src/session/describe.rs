@@ -33,15 +33,24 @@ pub struct DepResult {
 
 /// A task's closure digest: BLAKE3 over its output manifest and the sorted names and closures of its dependencies.
 pub fn closure(manifest: &[u8; 32], deps: &[DepResult]) -> [u8; 32] {
+    closure_over(
+        manifest,
+        deps.iter()
+            .map(|dep| (dep.id.as_str(), dep.closure))
+            .collect(),
+    )
+}
+
+/// As [`closure`], from names and closures.
+pub fn closure_over(manifest: &[u8; 32], mut deps: Vec<(&str, [u8; 32])>) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(b"larder closure 1\n").update(manifest);
-    let mut sorted: Vec<&DepResult> = deps.iter().collect();
-    sorted.sort_by(|a, b| a.id.cmp(&b.id));
-    for dep in sorted {
+    deps.sort_unstable();
+    for (id, closure) in deps {
         hasher
-            .update(&(dep.id.len() as u64).to_le_bytes())
-            .update(dep.id.as_bytes())
-            .update(&dep.closure);
+            .update(&(id.len() as u64).to_le_bytes())
+            .update(id.as_bytes())
+            .update(&closure);
     }
     *hasher.finalize().as_bytes()
 }
@@ -150,7 +159,10 @@ impl Parts {
             dependencies,
             env: env.keyed,
             tools,
-            outputs: spec.outputs.as_ref().map(globs),
+            outputs: match &spec.foreach {
+                Some(foreach) => Some(globs(&foreach.outputs)),
+                None => spec.outputs.as_ref().map(globs),
+            },
             platform: (!spec.platform_independent)
                 .then(|| format!("{} {}", std::env::consts::OS, std::env::consts::ARCH)),
             salt: salt(session),

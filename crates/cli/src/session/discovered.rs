@@ -82,6 +82,7 @@ pub fn keep(
     let entry = Entry {
         manifest: Vec::new(),
         artifact: None,
+        inline: None,
         log: Vec::new(),
         duration_ms: 0,
         provenance,

@@ -10,7 +10,7 @@ use crate::record::{Status, TaskRecord};
 use super::describe::{self, Basis, DepResult};
 use super::life::{Done, hex};
 use super::tree::{Fault, lossy};
-use super::{Run, discovered, words};
+use super::{Run, chunks, discovered, words};
 
 /// What would happen to a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -124,6 +124,13 @@ fn judge(run: &Run<'_>, task: usize, verdicts: &[Option<Verdict>]) -> Result<For
                 .collect();
         }
         run.foresee(task, known(&id, Status::Group, empty, &deps, Vec::new()));
+        return Ok(forecast);
+    }
+    if spec.foreach.is_some() {
+        let rows = chunks::forecast::judge(run, task, &deps, &open, &mut forecast)?;
+        let manifest = larder_cache::digest(&rows);
+        let rows = rows.as_ref().clone();
+        run.foresee(task, known(&id, Status::UpToDate, manifest, &deps, rows));
         return Ok(forecast);
     }
     let mut basis = run.basis(task, &deps)?;

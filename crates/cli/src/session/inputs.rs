@@ -7,11 +7,11 @@ use std::sync::Arc;
 use larder_fingerprint::git::GitInput;
 use larder_fingerprint::{Entry, Globs, Ignore, Row, Scan, Stat};
 
-use crate::config::{InputItem, Workspace};
+use crate::config::{InputItem, Task, Workspace};
 use crate::plan::{closure, known_by_key};
 
 use super::compiled::Compiled;
-use super::outputs::compiled;
+use super::outputs::{Outputs, compiled};
 use super::tree::{Fault, Tree, lossy};
 use super::update::within;
 
@@ -84,8 +84,14 @@ pub struct Rule {
     items: Vec<Item>,
     /// Paths the default leaves out: outputs of the task and of what it depends on, and every depfile.
     own: Vec<Globs>,
+    /// Of tasks with chunks, what the chunks declare: their globs take more than is made.
+    own_made: Vec<Arc<Outputs>>,
+    /// The same of every such task with depfiles, which alone count here.
+    own_chunks: Vec<Arc<Outputs>>,
     /// Folders that these outputs lie in.
     own_folders: Vec<Vec<u8>>,
+    /// Whether what is left out hangs on the sources of tasks with chunks.
+    by_chunks: bool,
 }
 
 #[derive(Debug)]
@@ -119,21 +125,42 @@ pub fn rule_of(dir: &[u8], declared: &[InputItem]) -> Result<Rule, Fault> {
         dir: dir.to_vec(),
         items,
         own: Vec::new(),
+        own_made: Vec::new(),
+        own_chunks: Vec::new(),
         own_folders: Vec::new(),
+        by_chunks: false,
     })
 }
 
-/// Compiles the inputs of a task.
+/// What the chunks of a task declare, as far as that is known.
+pub type Chunks<'c> = &'c dyn Fn(usize) -> Option<Arc<Outputs>>;
+
+/// Compiles the inputs of a task. Without `chunks` nothing of tasks with chunks is left out: the rule then takes whatever it
+/// may take with any sources.
 ///
 /// # Errors
 /// When a glob cannot be compiled.
-pub fn rule(workspace: &Workspace, task: usize) -> Result<Rule, Fault> {
+pub fn rule(workspace: &Workspace, task: usize, chunks: Option<Chunks<'_>>) -> Result<Rule, Fault> {
     let spec = &workspace.tasks[task];
     let dir = &workspace.projects[spec.project].dir;
-    let mut rule = rule_of(dir, spec.inputs.as_deref().unwrap_or(&[InputItem::Default]))?;
+    let absent: &[InputItem] = match &spec.foreach {
+        // Each chunk reads its source, which is judged apart.
+        Some(_) => &[],
+        None => &[InputItem::Default],
+    };
+    let mut rule = rule_of(dir, spec.inputs.as_deref().unwrap_or(absent))?;
     let whole = |item: &Item| matches!(item, Item::Default | Item::Git(_));
     if rule.items.iter().any(whole) {
-        for other in workspace.tasks.iter().filter(|task| task.depfile.is_some()) {
+        let with_depfile = |(_, task): &(usize, &Task)| task.depfile.is_some();
+        for (index, other) in workspace.tasks.iter().enumerate().filter(with_depfile) {
+            if other.foreach.is_some() {
+                rule.by_chunks = true;
+                let Some(chunks) = chunks else { continue };
+                if let Some(declared) = chunks(index) {
+                    rule.own_chunks.push(declared);
+                    continue;
+                }
+            }
             let other_dir = &workspace.projects[other.project].dir;
             rule.own.push(compiled(other_dir, other.depfile.iter())?);
         }
@@ -147,9 +174,20 @@ pub fn rule(workspace: &Workspace, task: usize) -> Result<Rule, Fault> {
                     || within(dir, other_dir)
                     || declared.iter().any(|glob| glob.from_root))
             {
+                let made = match (&there.foreach, chunks) {
+                    (None, _) => None,
+                    (Some(_), None) => {
+                        rule.by_chunks = true;
+                        continue;
+                    }
+                    (Some(_), Some(chunks)) => chunks(other),
+                };
                 let globs = compiled(other_dir, declared)?;
                 rule.own_folders.extend(globs.literal_prefixes());
-                rule.own.push(globs);
+                match made {
+                    Some(declared) => rule.own_made.push(declared),
+                    None => rule.own.push(globs),
+                }
             }
         }
     }
@@ -164,6 +202,11 @@ pub(super) fn meets(globs: &Globs, folder: &[u8]) -> bool {
 }
 
 impl Rule {
+    /// Whether it takes more than the task reads, as what is left out hangs on the sources of tasks with chunks.
+    pub fn is_wide(&self) -> bool {
+        self.by_chunks
+    }
+
     fn default_takes(&self, path: &[u8]) -> bool {
         let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
         name != b"larder.toml"
@@ -175,7 +218,13 @@ impl Rule {
     /// Whether a path is an output of the task or of what it depends on, or a depfile. Known only where inputs are
     /// taken by folder.
     pub fn makes(&self, path: &[u8]) -> bool {
+        let depfile = |outputs: &Arc<Outputs>| {
+            let exact = outputs.exact();
+            exact.is_some_and(|exact| exact.is_depfile(path))
+        };
         self.own.iter().any(|globs| globs.is_match(path))
+            || self.own_made.iter().any(|outputs| outputs.covers(path))
+            || self.own_chunks.iter().any(depfile)
     }
 
     /// Whether the rule takes a path; `default` tells whether a scan that honours ignore files saw it.

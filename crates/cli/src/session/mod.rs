@@ -19,6 +19,7 @@ use crate::state::State;
 
 mod around;
 pub mod changes;
+pub mod chunks;
 pub mod compiled;
 mod depfile;
 pub mod describe;

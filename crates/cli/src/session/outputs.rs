@@ -6,11 +6,14 @@ use larder_fingerprint::Globs;
 use crate::config::{Glob, Workspace};
 
 use super::Session;
+use super::chunks::Exact;
 use super::tree::{Fault, Tree, View};
 
 /// The declared outputs of one task, relative to the workspace.
 #[derive(Debug)]
 pub struct Outputs {
+    /// What the chunks of a task declare, which is less than its globs take.
+    exact: Option<Exact>,
     globs: Globs,
     /// As written, for messages: positive globs only, each compiled alone.
     single: Vec<(String, Globs)>,
@@ -56,15 +59,40 @@ impl Outputs {
         prefixes.sort();
         prefixes.dedup();
         Ok(Outputs {
+            exact: None,
             globs,
             single,
             prefixes,
         })
     }
 
+    /// The outputs of all chunks of a task.
+    ///
+    /// # Errors
+    /// None but those of [`new`](Self::new).
+    pub fn of_chunks(exact: Exact) -> Result<Outputs, Fault> {
+        Ok(Outputs {
+            exact: Some(exact),
+            ..Outputs::new(b"", &[])?
+        })
+    }
+
+    /// Where the task has chunks, what each of them declares.
+    pub fn exact(&self) -> Option<&Exact> {
+        self.exact.as_ref()
+    }
+
+    /// Folders and files under which every match lies.
+    pub fn prefixes(&self) -> &[Vec<u8>] {
+        &self.prefixes
+    }
+
     /// Whether a path is a declared output.
     pub fn covers(&self, path: &[u8]) -> bool {
-        self.globs.is_match(path)
+        match &self.exact {
+            Some(exact) => exact.covers(path),
+            None => self.globs.is_match(path),
+        }
     }
 
     /// Whether a change of a path, or of anything below it if it is a `folder`, may change what lies there.
@@ -77,7 +105,10 @@ impl Outputs {
     /// # Errors
     /// When a folder cannot be read.
     pub fn list(&self, tree: &Tree) -> Result<View, Fault> {
-        tree.view(&self.prefixes, &|path| self.covers(path))
+        match &self.exact {
+            Some(exact) => exact.list(tree),
+            None => tree.view(&self.prefixes, &|path| self.covers(path)),
+        }
     }
 
     /// Positive globs that match none of `paths`, as written.

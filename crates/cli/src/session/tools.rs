@@ -53,7 +53,7 @@ impl Session<'_> {
         env: &[(OsString, OsString)],
     ) -> Result<Vec<u8>, String> {
         let spec = crate::execute::Spec {
-            command: crate::execute::Command::Shell(command.to_owned()),
+            command: crate::execute::Command::Shell(command.into()),
             cwd: folder.to_owned(),
             env: env.to_vec(),
             timeout: None,

@@ -180,6 +180,29 @@ impl Tree {
         Ok(view)
     }
 
+    /// Looks at files that are named, and at everything under `prefixes` that `wanted` takes. A named folder stands for
+    /// all it holds.
+    ///
+    /// # Errors
+    /// When something there cannot be read.
+    pub fn view_of(
+        &self,
+        files: &[&[u8]],
+        prefixes: &[Vec<u8>],
+        wanted: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<View, Fault> {
+        let scan = self.scanner.look(files)?;
+        let folder = |entry: &Entry<'_>| entry.stat.kind == larder_fingerprint::Kind::Folder;
+        let folders = scan.iter().filter(folder).map(|entry| entry.path.to_vec());
+        let prefixes: Vec<Vec<u8>> = folders.chain(prefixes.iter().cloned()).collect();
+        let mut view = self.view(&prefixes, wanted)?;
+        for entry in scan.iter().filter(|entry| !folder(entry)) {
+            view.seen.insert(entry.path.to_vec(), entry.stat);
+        }
+        view.scans.push(scan);
+        Ok(view)
+    }
+
     /// Output rows of some paths of a view, in order of path.
     ///
     /// # Errors

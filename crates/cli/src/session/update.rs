@@ -7,10 +7,11 @@ use larder_fingerprint::Kind;
 
 use crate::config::{self, SourceKind};
 use crate::diagnostics::STATE;
-use crate::state::State;
+use crate::state::{State, TaskState};
 
 use super::around::variables;
 use super::changes::ChangeSet;
+use super::chunks::{self, Sources};
 use super::inputs::Rule;
 use super::outputs::Outputs;
 use super::{OpenError, Session};
@@ -86,12 +87,12 @@ impl Session<'_> {
             Some(why) => Some(why.to_owned()),
             None => self.reaches_all(changes),
         };
+        let tasks = match everything {
+            Some(_) => every,
+            None => self.reached(changes),
+        };
         let mut affected = Affected {
-            tasks: if everything.is_some() {
-                every
-            } else {
-                self.reached(changes)
-            },
+            tasks,
             everything,
             reloaded: false,
         };
@@ -230,15 +231,24 @@ impl Session<'_> {
         made: &BTreeSet<usize>,
     ) -> Option<Vec<u8>> {
         let rule = self.compiled.rule(&self.workspace, task).ok()?;
+        let sources = self.compiled.sources(&self.workspace, task).ok()?;
         let global = self.compiled.global(&self.workspace).ok()?;
         let own = |changed: &Changed<'_>| {
             made.iter().any(|&task| {
                 let outputs = self.compiled.outputs(&self.workspace, task).ok().flatten();
+                let sources = self.compiled.sources(&self.workspace, task).ok().flatten();
                 outputs.is_some_and(|outputs| outputs.reaches(changed.path, changed.folder))
+                    || sources.is_some_and(|sources| sources.is_depfile(changed.path))
             })
         };
+        let source = |changed: &Changed<'_>| {
+            let reaches = |sources: &Sources| sources.reaches(changed.path, changed.folder);
+            !changed.rules && sources.is_some_and(reaches)
+        };
         let reached = |changed: &Changed<'_>| {
-            changed.reaches(rule) || global.is_some_and(|global| changed.reaches(global))
+            changed.reaches(rule)
+                || source(changed)
+                || global.is_some_and(|global| changed.reaches(global))
         };
         let later = |changed: &Changed<'_>| self.changed_ns(changed.path) >= since_ns;
         let mut changes = self.looked_at(changes);
@@ -266,28 +276,71 @@ impl Session<'_> {
             };
             log::debug!(target: STATE, "{} {what}", super::tree::lossy(changed.path));
         }
+        let sourced = (0..self.workspace.tasks.len()).any(|task| {
+            let sources = self.compiled.sources(&self.workspace, task).ok().flatten();
+            let reaches = |sources: &Sources| {
+                let mut changes = changes.iter().filter(|changed| !changed.rules);
+                changes.any(|changed| sources.reaches(changed.path, changed.folder))
+            };
+            sources.is_some_and(reaches)
+        });
         let reached = |task: &usize| {
             let workspace = &self.workspace;
-            let (Ok(rule), Ok(outputs)) = (
+            let (Ok(rule), Ok(outputs), Ok(sources)) = (
                 self.compiled.rule(workspace, *task),
                 self.compiled.outputs(workspace, *task),
+                self.compiled.sources(workspace, *task),
             ) else {
                 return true;
             };
+            if sourced && rule.is_wide() {
+                // Which of its inputs are left out hangs on these sources.
+                return true;
+            }
             let state = self.state.task(self.compiled.id(*task));
             let discovered = state
                 .and_then(|state| state.success.as_ref()?.discovered.as_ref())
                 .map_or(&[][..], Vec::as_slice);
-            changes.iter().any(|changed| {
-                let made = |outputs: &Outputs| outputs.reaches(changed.path, changed.folder);
-                changed.reaches(rule)
-                    || !changed.rules
-                        && (outputs.is_some_and(made)
-                            || discovered.iter().any(|path| within(path, changed.path)))
-            })
+            let source = |changed: &Changed<'_>| {
+                let reaches = |sources: &Sources| sources.reaches(changed.path, changed.folder);
+                !changed.rules && sources.is_some_and(reaches)
+            };
+            let named = |changed: &Changed<'_>, discovered: &[Vec<u8>]| {
+                !changed.rules && discovered.iter().any(|path| within(path, changed.path))
+            };
+            let read = |changed: &Changed<'_>| {
+                changed.reaches(rule) || source(changed) || named(changed, discovered)
+            };
+            let made = |changed: &Changed<'_>| {
+                let reaches = |outputs: &Outputs| outputs.reaches(changed.path, changed.folder);
+                !changed.rules && outputs.is_some_and(reaches)
+            };
+            if changes.iter().any(read) || (changes.iter().any(made) && !self.outputs_hold(*task)) {
+                return true;
+            }
+            if sources.is_none() || workspace.tasks[*task].depfile.is_none() {
+                return false;
+            }
+            // Asked last: what chunks discovered is read from the state.
+            let discovered = chunks::discovered(&self.state, self.compiled.id(*task));
+            changes.iter().any(|changed| named(changed, &discovered))
         };
         let tasks = 0..self.workspace.tasks.len();
         tasks.filter(reached).collect()
+    }
+
+    /// Whether the outputs of a task that is known are as it left them: it wrote them itself, most likely.
+    fn outputs_hold(&self, task: usize) -> bool {
+        let known = self.warm.known(task);
+        let state = self.state.task(self.compiled.id(task));
+        let left = |state: &TaskState| {
+            let success = state.success.as_ref();
+            success.map(|success| success.key) == known.map(|known| known.key)
+                && self.tree.in_place(&state.owned).unwrap_or(false)
+        };
+        // What chunks made stands elsewhere.
+        let whole = self.workspace.tasks[task].foreach.is_none();
+        whole && known.is_some() && state.is_some_and(left)
     }
 }
 

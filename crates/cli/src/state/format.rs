@@ -1,4 +1,4 @@
-//! The serialised form of a workspace's state file, version 2; bytes in `docs/formats.md`.
+//! The serialised form of a workspace's state file, version 3; bytes in `docs/formats.md`.
 //! Knows nothing of when it is read or written.
 
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use larder_cache::Row;
 use serde::{Deserialize, Serialize};
 
 /// First bytes of the file: name and version.
-pub(super) const MAGIC: [u8; 8] = *b"LRDSTAT2";
+pub(super) const MAGIC: [u8; 8] = *b"LRDSTAT3";
 
 /// The decoded head of a state file.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -22,6 +22,7 @@ pub(super) struct Record {
     pub(super) task: super::TaskState,
     pub(super) explanation: Option<Blob>,
     pub(super) log: Option<Blob>,
+    pub(super) chunks: Option<Blob>,
 }
 
 /// Position of a blob, counted from the end of the head, and its digest.

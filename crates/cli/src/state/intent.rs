@@ -70,9 +70,9 @@ fn result_file(folder: &Path, task: &str) -> PathBuf {
 
 /// Notes beside the record how the task ended, for a process that comes before the state is written.
 ///
-/// The file is a BLAKE3 digest followed by the task's state, as in the state file.
-pub fn finish(folder: &Path, task: &str, state: &TaskState) {
-    let Ok(body) = postcard::to_stdvec(state) else {
+/// The file is a BLAKE3 digest followed by the task's state, as in the state file, and what is known of its chunks.
+pub fn finish(folder: &Path, task: &str, state: &TaskState, chunks: Option<&[u8]>) {
+    let Ok(body) = postcard::to_stdvec(&(state, chunks)) else {
         return;
     };
     let mut bytes = blake3::hash(&body).as_bytes().to_vec();
@@ -82,7 +82,7 @@ pub fn finish(folder: &Path, task: &str, state: &TaskState) {
 }
 
 /// How the task of a record ended, if it did. To be called under the task's lock.
-pub fn finished(folder: &Path, task: &str) -> Option<TaskState> {
+pub fn finished(folder: &Path, task: &str) -> Option<(TaskState, Option<Vec<u8>>)> {
     let bytes = std::fs::read(result_file(folder, task)).ok()?;
     let (digest, body) = bytes.split_first_chunk::<32>()?;
     (blake3::hash(body).as_bytes() == digest)

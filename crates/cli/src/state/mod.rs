@@ -27,6 +27,8 @@ pub struct Update {
     pub explanation: Option<Vec<u8>>,
     /// The captured log, as bytes; `None` keeps the last success's.
     pub log: Option<Vec<u8>>,
+    /// What is known of its chunks, as bytes; `None` where it has none.
+    pub chunks: Option<Vec<u8>>,
 }
 
 /// The state file of one workspace, as read at the start of a run.
@@ -82,6 +84,11 @@ impl State {
         self.blob(self.head.tasks.get(id)?.log?)
     }
 
+    /// What is known of a task's chunks.
+    pub fn chunks(&self, id: &str) -> Option<Vec<u8>> {
+        self.blob(self.head.tasks.get(id)?.chunks?)
+    }
+
     fn blob(&self, blob: Blob) -> Option<Vec<u8>> {
         let mut file = self.file.as_ref()?.lock().ok()?;
         file.seek(SeekFrom::Start(self.blobs_at.checked_add(blob.offset)?))
@@ -129,12 +136,14 @@ impl State {
             }
             let explanation = old.explanation(id).map(&mut add);
             let log = old.log(id).map(&mut add);
+            let chunks = old.chunks(id).map(&mut add);
             head.tasks.insert(
                 id.clone(),
                 Record {
                     task: record.task.clone(),
                     explanation,
                     log,
+                    chunks,
                 },
             );
         }
@@ -147,12 +156,15 @@ impl State {
             // A task that printed nothing has no log: reading one for each would be work in every run.
             let log = update.log.clone().or_else(|| old.log(id));
             let log = log.filter(|log| !log.is_empty()).map(&mut add);
+            // They tell of the rows that are written with them, and of no earlier ones.
+            let chunks = update.chunks.clone().map(&mut add);
             head.tasks.insert(
                 id.clone(),
                 Record {
                     task: update.task.clone(),
                     explanation,
                     log,
+                    chunks,
                 },
             );
         }
@@ -203,6 +215,7 @@ mod tests {
             },
             explanation: Some(b"why".to_vec()),
             log: Some(log.to_vec()),
+            chunks: Some(b"table".to_vec()),
         }
     }
 
@@ -253,6 +266,7 @@ mod tests {
                 let state = State::open(&path);
                 assert!(state.task("a").is_none() || state.task("a") == truth.task("a"));
                 assert!(state.log("a").is_none_or(|log| log == b"one"), "byte {at}");
+                assert!(state.chunks("a").is_none_or(|table| table == b"table"));
                 assert!(
                     state.explanation("a").is_none_or(|log| log == b"why"),
                     "byte {at}"

@@ -47,7 +47,11 @@ impl Plan {
                 InputItem::Default | InputItem::Git(_) => None,
             });
             let outputs = task.outputs.iter().flatten();
-            plan.add(dir, inputs.chain(outputs).chain(&task.depfile));
+            let sources = task.foreach.iter().flat_map(|foreach| &foreach.sources);
+            plan.add(
+                dir,
+                inputs.chain(outputs).chain(&task.depfile).chain(sources),
+            );
         }
         plan.add(b"", &workspace.settings.global_inputs);
         // What the configuration rests on; those outside of the workspace are not watched.

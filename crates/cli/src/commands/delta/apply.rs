@@ -33,10 +33,13 @@ struct Part<'a> {
     /// What the task owns here, before anything is applied.
     owned: BTreeMap<Vec<u8>, Row>,
     /// The record of another process that stood when the lock was taken, and how the task had ended, if it had.
-    found: Option<(Intent, Option<TaskState>)>,
+    found: Option<(Intent, Option<Finished>)>,
     /// Whether there is anything to write or to remember.
     works: bool,
 }
+
+/// How a task ended, and what is known of its chunks.
+type Finished = (TaskState, Option<Vec<u8>>);
 
 /// Why nothing was applied, or not all: in words.
 struct Refused(String);
@@ -272,7 +275,7 @@ fn recover(session: &Session<'_>, state: &State, part: &mut Part<'_>) -> Result<
         return Ok(());
     };
     let ended = intent::finished(intents, name);
-    if let Some(ended) = &ended {
+    if let Some((ended, _)) = &ended {
         part.owned = by_path(ended.owned.clone()).collect();
     } else {
         let token = lock::token(&session.root_digest, name);
@@ -302,8 +305,8 @@ fn put_back(session: &Session<'_>, part: &Part<'_>) {
         None => intent::end(intents, &part.unit.name),
         Some((record, ended)) => {
             let _ = intent::begin(intents, record);
-            if let Some(ended) = ended {
-                intent::finish(intents, &part.unit.name, ended);
+            if let Some((ended, chunks)) = ended {
+                intent::finish(intents, &part.unit.name, ended, chunks.as_deref());
             }
         }
     }
@@ -385,8 +388,9 @@ fn remembered(session: &Session<'_>, part: &Part<'_>, rows: Vec<Row>, right: boo
         task: TaskState { success, owned },
         explanation: forgotten.clone(),
         log: forgotten,
+        chunks: None,
     };
-    intent::finish(&session.paths.intents, &unit.name, &update.task);
+    intent::finish(&session.paths.intents, &unit.name, &update.task, None);
     let record = TaskRecord::new(unit.name.clone(), Status::Restored);
     let mut done = Done::foreseen(record, unit.after, [0; 32], Vec::new());
     done.update = Some(update);

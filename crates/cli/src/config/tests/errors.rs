@@ -363,24 +363,6 @@ error: this is not the name of a variable
 }
 
 #[test]
-fn foreach() {
-    let text = r#"
-[tasks.gen]
-foreach = "*.proto"
-command = "x"
-"#;
-    assert_snapshot!(refused(&[("larder.toml", text)]), @r##"
-error: `foreach` is not available yet
- --> larder.toml:3:1
-  |
-3 | foreach = "*.proto"
-  | ^^^^^^^
-  |
-  = help: write a task that handles all files in one command
-"##);
-}
-
-#[test]
 fn depfile() {
     let text = r#"
 [tasks.cc]

@@ -12,7 +12,7 @@ use super::super::tree::{Fault, Seen, View, lossy};
 use super::Life;
 
 /// Paths with the stat tuples they had; a missing one has none.
-type Stats = Vec<(Vec<u8>, Option<Seen>)>;
+pub(in super::super) type Stats = Vec<(Vec<u8>, Option<Seen>)>;
 
 /// What was seen just before the commands were started.
 pub(super) struct Before {
@@ -62,7 +62,7 @@ impl Life<'_> {
     }
 
     /// What lies under the outputs of each dependency now; nothing where none are declared.
-    fn views(&self, handed: &[Handed]) -> Result<Vec<View>, Fault> {
+    pub(in super::super) fn views(&self, handed: &[Handed]) -> Result<Vec<View>, Fault> {
         let view = |(dep, _): &Handed| match self.run.outputs(*dep)? {
             Some(outputs) => outputs.list(&self.run.session.tree),
             None => Ok(View::default()),
@@ -72,7 +72,11 @@ impl Life<'_> {
 
     /// What of the dependencies' outputs the key does not know, in words: what it says of them was true when they
     /// ended, and somebody may have been there since.
-    fn unlike_the_key(&self, handed: &[Handed], views: &[View]) -> Result<Option<String>, Fault> {
+    pub(in super::super) fn unlike_the_key(
+        &self,
+        handed: &[Handed],
+        views: &[View],
+    ) -> Result<Option<String>, Fault> {
         for ((dep, rows), view) in handed.iter().zip(views) {
             let id = self.run.id(*dep);
             let made = |path: &[u8]| rows.binary_search_by(|row| row.path.as_slice().cmp(path));
@@ -94,7 +98,7 @@ impl Life<'_> {
         Ok(None)
     }
 
-    fn stats(&self, paths: Vec<Vec<u8>>) -> Result<Stats, Fault> {
+    pub(in super::super) fn stats(&self, paths: Vec<Vec<u8>>) -> Result<Stats, Fault> {
         let refs: Vec<&[u8]> = paths.iter().map(Vec::as_slice).collect();
         let seen = self.run.session.tree.look(&refs)?;
         Ok(paths.into_iter().zip(seen).collect())
@@ -119,13 +123,48 @@ impl Life<'_> {
             return Ok(None);
         };
         basis.inputs.discovered = None;
+        let inputs = &basis.inputs.rows;
+        let found = self.discovered(
+            &path,
+            &Known {
+                depfile: before.depfile.as_ref(),
+                stats: &before.discovered,
+                dependencies: &before.dependencies,
+                begun_ns: before.begun_ns,
+            },
+            // What it makes itself follows from the rest; what is an input in any case is in the key already.
+            &|named| {
+                outputs.is_some_and(|outputs| outputs.covers(named))
+                    || rows
+                        .binary_search_by(|row| row.path.as_slice().cmp(named))
+                        .is_ok()
+                    || inputs
+                        .binary_search_by(|row| row.path.as_slice().cmp(named))
+                        .is_ok()
+            },
+        )?;
+        match found {
+            Ok(rows) => basis.inputs.discovered = Some(rows),
+            Err(reason) => return Ok(Some(reason)),
+        }
+        Ok(None)
+    }
+
+    /// The inputs that commands named in the depfile at `path`, without those that are `known`; else why the result must
+    /// not be kept.
+    pub(in super::super) fn discovered(
+        &self,
+        path: &[u8],
+        before: &Known<'_>,
+        known: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<Result<Vec<larder_fingerprint::Row>, String>, Fault> {
         let session = self.run.session;
-        let shown = lossy(&path);
-        let now = session.tree.look(&[path.as_slice()])?.pop().flatten();
+        let shown = lossy(path);
+        let now = session.tree.look(&[path])?.pop().flatten();
         match now {
-            None => return Ok(Some(format!("it did not write its depfile {shown}"))),
-            Some(now) if !wrote(before.depfile.as_ref(), &now) => {
-                return Ok(Some(format!(
+            None => return Ok(Err(format!("it did not write its depfile {shown}"))),
+            Some(now) if !wrote(before.depfile, &now) => {
+                return Ok(Err(format!(
                     "its depfile {shown} is of an earlier run: the command did not write it"
                 )));
             }
@@ -136,37 +175,26 @@ impl Life<'_> {
             root: &session.root,
             mounts: &session.mounts,
         };
-        let list = discovered::read(places, &folder, &session.path_of(&path));
+        let list = discovered::read(places, &folder, &session.path_of(path));
         let mut list = match list {
             Ok(list) => list,
-            Err(error) => return Ok(Some(format!("its depfile {shown} {error}"))),
+            Err(error) => return Ok(Err(format!("its depfile {shown} {error}"))),
         };
-        // What it makes itself follows from the rest; what is an input in any case is in the key already.
-        list.retain(|named| {
-            *named != path
-                && !outputs.is_some_and(|outputs| outputs.covers(named))
-                && rows.binary_search_by(|row| row.path.cmp(named)).is_err()
-                && basis
-                    .inputs
-                    .rows
-                    .binary_search_by(|row| row.path.cmp(named))
-                    .is_err()
-        });
+        list.retain(|named| named != path && !known(named));
         if let Some(reason) = self.moved(&list, before)? {
-            return Ok(Some(reason));
+            return Ok(Err(reason));
         }
         if let Err(fault) = self.run.refuse_foreign(self.task, list.iter()) {
-            return Ok(Some(fault.to_string()));
+            return Ok(Err(fault.to_string()));
         }
-        basis.inputs.discovered = Some(discovered::rows(&session.tree, &list)?);
-        Ok(None)
+        Ok(Ok(discovered::rows(&session.tree, &list)?))
     }
 
     /// A discovered input that may have changed while the command ran, in words.
-    fn moved(&self, list: &List, before: &Before) -> Result<Option<String>, Fault> {
+    fn moved(&self, list: &List, before: &Known<'_>) -> Result<Option<String>, Fault> {
         let now = self.stats(list.clone())?;
         for (path, seen) in &now {
-            let known = before.discovered.iter().find(|(known, _)| known == path);
+            let known = before.stats.iter().find(|(known, _)| known == path);
             let made = before
                 .dependencies
                 .iter()
@@ -213,6 +241,40 @@ impl Life<'_> {
         let Some(outputs) = outputs else {
             return Ok(Some("it declares no outputs".to_owned()));
         };
+        let read = (before.unsound.as_ref(), before.dependencies.as_slice());
+        if let Some(reason) = self.misread(basis, rows, read)? {
+            return Ok(Some(reason));
+        }
+        if let Some(first) = foreign.first() {
+            let more = if foreign.len() > 1 {
+                format!(" and {} more", foreign.len() - 1)
+            } else {
+                String::new()
+            };
+            let reason = format!(
+                "{}{more} lies under its `outputs` but was not written by it; remove it, or exclude it with \"!…\"",
+                lossy(first)
+            );
+            self.record.warnings.push(format!("not stored: {reason}"));
+            return Ok(Some(reason));
+        }
+        let silent = outputs.unmatched(&rows.iter().map(|row| row.path.as_slice()));
+        if let Some(first) = silent.first() {
+            let reason = silent_words(first);
+            self.record.warnings.push(format!("not stored: {reason}"));
+            return Ok(Some(reason));
+        }
+        Ok(None)
+    }
+
+    /// Whether what the commands read held still: why the result must not be kept, if it did not. `unsound` and
+    /// `dependencies` are what was known and seen before.
+    pub(in super::super) fn misread(
+        &mut self,
+        basis: &Basis,
+        rows: &[Row],
+        (unsound, dependencies): (Option<&String>, &[View]),
+    ) -> Result<Option<String>, Fault> {
         if let Some(dep) = self.run.unseen(self.task) {
             return Ok(Some(format!(
                 "{dep}, on which it depends, was not part of this run and declares no `outputs`"
@@ -245,13 +307,12 @@ impl Life<'_> {
             self.record.warnings.push(format!("not stored: {reason}"));
             return Ok(Some(reason));
         }
-        if let Some(reason) = &before.unsound {
+        if let Some(reason) = unsound {
             self.record.warnings.push(format!("not stored: {reason}"));
             return Ok(Some(reason.clone()));
         }
         let again = self.views(&self.run.handed_on(self.task, &self.deps)?)?;
-        if let Some(path) = before
-            .dependencies
+        if let Some(path) = dependencies
             .iter()
             .zip(&again)
             .find_map(|(was, is)| was.difference(is))
@@ -263,29 +324,27 @@ impl Life<'_> {
             self.record.warnings.push(format!("not stored: {reason}"));
             return Ok(Some(reason));
         }
-        if let Some(first) = foreign.first() {
-            let more = if foreign.len() > 1 {
-                format!(" and {} more", foreign.len() - 1)
-            } else {
-                String::new()
-            };
-            let reason = format!(
-                "{}{more} lies under its `outputs` but was not written by it; remove it, or exclude it with \"!…\"",
-                lossy(first)
-            );
-            self.record.warnings.push(format!("not stored: {reason}"));
-            return Ok(Some(reason));
-        }
-        let silent = outputs.unmatched(&rows.iter().map(|row| row.path.as_slice()));
-        if let Some(first) = silent.first() {
-            let reason = format!(
-                "its output \"{first}\" matches nothing after the run; correct `outputs`, or declare `outputs = []` if it makes no files"
-            );
-            self.record.warnings.push(format!("not stored: {reason}"));
-            return Ok(Some(reason));
-        }
         Ok(None)
     }
+}
+
+/// What a judgement of discovered inputs compares with.
+pub(in super::super) struct Known<'a> {
+    /// The depfile before the commands.
+    pub(in super::super) depfile: Option<&'a Seen>,
+    /// What was discovered by the last success, before the commands.
+    pub(in super::super) stats: &'a [(Vec<u8>, Option<Seen>)],
+    /// What dependencies made.
+    pub(in super::super) dependencies: &'a [View],
+    /// When the commands began, by the clock that stamps files.
+    pub(in super::super) begun_ns: i64,
+}
+
+/// A declared output that nothing was made for.
+pub(in super::super) fn silent_words(glob: &str) -> String {
+    format!(
+        "its output \"{glob}\" matches nothing after the run; correct `outputs`, or declare `outputs = []` if it makes no files"
+    )
 }
 
 /// When a file was last changed. What its time of change says nobody can set; where there is none, the other has to do.
@@ -307,7 +366,7 @@ fn joined(dir: &[u8], glob: &crate::config::Glob) -> Vec<u8> {
 
 /// Whether a run wrote what lies at a path. A file whose mode, owner or link count alone changed is still the one that
 /// was there: taking it for written would let the next run delete it.
-pub(super) fn wrote(before: Option<&Seen>, now: &Seen) -> bool {
+pub(in super::super) fn wrote(before: Option<&Seen>, now: &Seen) -> bool {
     let same = |was: &Seen| {
         (was.kind, was.size, was.mtime_ns, was.dev, was.ino)
             == (now.kind, now.size, now.mtime_ns, now.dev, now.ino)

@@ -13,10 +13,10 @@
 //!      intent -> clean -> commands -> inputs unchanged? outputs sound? -> stored or told why not
 //! ```
 
-mod judge;
-mod keep;
+pub(super) mod judge;
+pub(super) mod keep;
 mod restore;
-mod work;
+pub(super) mod work;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ use super::inputs::Inputs;
 use super::outputs::Outputs;
 use super::tree::{Fault, lossy};
 use super::warm::Known;
-use super::{Run, lock, words};
+use super::{Run, chunks, lock, words};
 
 /// What a task leaves for its dependents, the summary and the state.
 #[derive(Debug, Clone)]
@@ -90,7 +90,7 @@ impl Done {
         }
     }
 
-    fn failed(id: &str, message: String) -> Done {
+    pub(super) fn failed(id: &str, message: String) -> Done {
         let mut record = TaskRecord::new(id.to_owned(), Status::Failed);
         record.exit_code = Some(1);
         record.error = Some(message);
@@ -100,7 +100,7 @@ impl Done {
         }
     }
 
-    fn of(record: TaskRecord) -> Done {
+    pub(super) fn of(record: TaskRecord) -> Done {
         Done {
             record,
             key: [0; 32],
@@ -119,13 +119,13 @@ impl Done {
 }
 
 /// What is worked with during one task's life.
-struct Life<'a> {
-    run: &'a Run<'a>,
-    task: usize,
-    id: String,
-    after_failure: bool,
-    deps: Vec<super::describe::DepResult>,
-    record: TaskRecord,
+pub(super) struct Life<'a> {
+    pub(super) run: &'a Run<'a>,
+    pub(super) task: usize,
+    pub(super) id: String,
+    pub(super) after_failure: bool,
+    pub(super) deps: Vec<super::describe::DepResult>,
+    pub(super) record: TaskRecord,
 }
 
 /// Takes one task through its life.
@@ -146,7 +146,11 @@ pub fn live(run: &Run<'_>, task: usize, after_failure: bool) -> Done {
     if run.session.workspace.tasks[task].command.is_none() {
         return life.group();
     }
-    match life.decide() {
+    let lived = match run.session.workspace.tasks[task].foreach {
+        Some(_) => chunks::live(&mut life),
+        None => life.decide(),
+    };
+    match lived {
         Ok(done) => done,
         Err(fault) => Done::failed(&id, fault.to_string()),
     }
@@ -206,7 +210,7 @@ impl Life<'_> {
                 (Some(_), Some(_)) => intent::finished(intents, &self.id),
                 _ => None,
             };
-            if let Some(ended) = ended {
+            if let Some((ended, _)) = ended {
                 if ended == last {
                     // It is in the state already: whoever was to remove the record could not.
                     intent::end(intents, &self.id);
@@ -296,7 +300,7 @@ impl Life<'_> {
                 update.explanation = super::describe::encode(&kept);
             }
             if let Some(update) = done.update.as_ref().filter(|_| done.intent) {
-                intent::finish(intents, &self.id, &update.task);
+                intent::finish(intents, &self.id, &update.task, None);
             }
             if done
                 .update
@@ -395,7 +399,7 @@ impl Life<'_> {
     }
 
     /// Ends what an interrupted run left at work, before anything that it might still write is looked at.
-    fn end_processes(&mut self, record: &intent::Intent) -> Result<(), Fault> {
+    pub(super) fn end_processes(&mut self, record: &intent::Intent) -> Result<(), Fault> {
         let session = self.run.session;
         let token = lock::token(&session.root_digest, &self.id);
         let mark = Mark {
@@ -495,7 +499,7 @@ impl Life<'_> {
     }
 
     /// What this task owns: what the state says and, after a killed run, what that run may have written.
-    fn recover(
+    pub(super) fn recover(
         &self,
         last: &TaskState,
         interrupted: Option<&intent::Intent>,

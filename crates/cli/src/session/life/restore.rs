@@ -146,6 +146,7 @@ impl Life<'_> {
                 },
                 explanation: None,
                 log: Some(entry.log.clone()),
+                chunks: None,
             }),
             intent: true,
             changes: Vec::new(),
@@ -156,7 +157,7 @@ impl Life<'_> {
         }
     }
 
-    pub(super) fn name_rescued(&mut self, rescued: &[(Vec<u8>, std::path::PathBuf)]) {
+    pub(in super::super) fn name_rescued(&mut self, rescued: &[(Vec<u8>, std::path::PathBuf)]) {
         for (path, to) in rescued {
             let to = to.strip_prefix(&self.run.session.root).unwrap_or(to);
             self.record.warnings.push(format!(

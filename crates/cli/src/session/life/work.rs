@@ -12,16 +12,17 @@ use crate::execute::{Exit, Stream, environment, mux};
 use crate::record::Status;
 use crate::state::{Success, TaskState, Update, intent};
 
+use super::super::Run;
 use super::super::describe::{self, Basis};
 use super::super::outputs::Outputs;
-use super::super::tree::{Fault, lossy};
+use super::super::tree::{Fault, View, lossy};
 use super::super::words;
 use super::judge::wrote;
 use super::{Done, Life, hex};
 
 impl Life<'_> {
     /// Writes the intent record: from here on the outputs are in flux.
-    pub(super) fn intend(
+    pub(in super::super) fn intend(
         &self,
         outputs: Option<&Outputs>,
         owned: &BTreeMap<Vec<u8>, Row>,
@@ -31,6 +32,16 @@ impl Life<'_> {
             .map(|outputs| outputs.list(&session.tree))
             .transpose()?
             .unwrap_or_default();
+        self.intend_over(there, owned)
+    }
+
+    /// As [`intend`](Self::intend), where it is known what lies there.
+    pub(in super::super) fn intend_over(
+        &self,
+        there: View,
+        owned: &BTreeMap<Vec<u8>, Row>,
+    ) -> Result<(), Fault> {
+        let session = self.run.session;
         // What somebody else wrote over an owned path is rescued, but only after this record is written: if the
         // process dies before that, nobody may take it for the task's own.
         let rows: Vec<Row> = owned.values().cloned().collect();
@@ -167,6 +178,7 @@ impl Life<'_> {
                 },
                 explanation: None,
                 log: Some(log),
+                chunks: None,
             }),
             intent: true,
             changes: Vec::new(),
@@ -207,6 +219,7 @@ impl Life<'_> {
                 },
                 explanation: None,
                 log: None,
+                chunks: None,
             }),
             intent: true,
             changes: Vec::new(),
@@ -221,62 +234,93 @@ impl Life<'_> {
     fn commands(&mut self, key: [u8; 32]) -> (Exit, Vec<u8>, Option<String>) {
         let run = self.run;
         let spec = &run.session.workspace.tasks[self.task];
-        let lane = run.show.open(&self.id, run.output_logs(self.task));
-        let deadline = spec
-            .timeout_secs
-            .map(|seconds| Instant::now() + Duration::from_secs(seconds));
-        let mut exit = Exit::Code(0);
-        let mut error = None;
         let commands = spec.command.as_deref().unwrap_or_default();
-        let cancel = run.cancel_of(self.task);
-        for (index, command) in commands.iter().enumerate() {
-            let timeout =
-                deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            let spec = run.command_spec(self.task, command, timeout, index + 1 == commands.len());
-            log::debug!(target: PROCESS, "starts {:?} in {}", crate::execute::argv(&spec), spec.cwd.display());
-            log::trace!(target: PROCESS, "it sees the variables {}", diagnostics::names(&spec.env));
-            let result = run.session.executor.run(
-                &spec,
-                &mut |stream: Stream, bytes: &[u8]| run.show.feed(lane, stream, bytes),
-                &cancel,
-            );
-            log::debug!(target: PROCESS, "ended: {result:?}");
-            match result {
-                Ok(ended) => exit = ended,
-                Err(cause) => {
-                    exit = Exit::Code(127);
-                    error = Some(cause.to_string());
-                }
-            }
-            if !exit.success() {
-                break;
-            }
-        }
-        if exit == Exit::Interrupted {
-            error = run.stopped(self.task);
-        }
-        let outcome = if exit.success() {
-            mux::Outcome::Ran
-        } else {
-            mux::Outcome::Failed
+        let last = commands.len().saturating_sub(1);
+        let call = |index: usize, timeout: Option<Duration>| {
+            run.command_spec(self.task, &commands[index], timeout, index == last)
         };
-        let log = run.show.close(lane, outcome, &hex(&key));
-        if !exit.success() && exit != Exit::Interrupted {
-            let env = describe::task_environment(run.session, self.task, false);
-            if let Some(hint) = environment::failure_hint(&env.withheld, &log.bytes()) {
-                self.record.warnings.push(hint);
-            }
-        }
-        let log = if log.is_empty() {
-            Vec::new()
-        } else {
-            log.encode()
-        };
-        (exit, log, error)
+        let ended = in_order(run, self.task, &self.id, key, commands.len(), &call);
+        self.record.warnings.extend(ended.hint);
+        (ended.exit, ended.log, ended.error)
     }
 }
 
-fn clash_words(clash: &(Vec<u8>, String)) -> String {
+/// How commands ended.
+pub(in super::super) struct Ended {
+    pub(in super::super) exit: Exit,
+    /// What they printed, in the stored form.
+    pub(in super::super) log: Vec<u8>,
+    /// Why one could not be started.
+    pub(in super::super) error: Option<String>,
+    /// Variables that may have been missed.
+    pub(in super::super) hint: Option<String>,
+}
+
+/// Runs `count` commands one after the other until one fails; their output is shown under `label`, and kept.
+pub(in super::super) fn in_order(
+    run: &Run<'_>,
+    task: usize,
+    label: &str,
+    key: [u8; 32],
+    count: usize,
+    call: &dyn Fn(usize, Option<Duration>) -> crate::execute::Spec,
+) -> Ended {
+    let lane = run.show.open(label, run.output_logs(task));
+    let deadline = run.session.workspace.tasks[task]
+        .timeout_secs
+        .map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let mut exit = Exit::Code(0);
+    let mut error = None;
+    let cancel = run.cancel_of(task);
+    for index in 0..count {
+        let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let spec = call(index, timeout);
+        log::debug!(target: PROCESS, "starts {:?} in {}", crate::execute::argv(&spec), spec.cwd.display());
+        log::trace!(target: PROCESS, "it sees the variables {}", diagnostics::names(&spec.env));
+        let result = run.session.executor.run(
+            &spec,
+            &mut |stream: Stream, bytes: &[u8]| run.show.feed(lane, stream, bytes),
+            &cancel,
+        );
+        log::debug!(target: PROCESS, "ended: {result:?}");
+        match result {
+            Ok(ended) => exit = ended,
+            Err(cause) => {
+                exit = Exit::Code(127);
+                error = Some(cause.to_string());
+            }
+        }
+        if !exit.success() {
+            break;
+        }
+    }
+    if exit == Exit::Interrupted {
+        error = run.stopped(task);
+    }
+    let outcome = if exit.success() {
+        mux::Outcome::Ran
+    } else {
+        mux::Outcome::Failed
+    };
+    let log = run.show.close(lane, outcome, &hex(&key));
+    let hint = (!exit.success() && exit != Exit::Interrupted).then(|| {
+        let env = describe::task_environment(run.session, task, false);
+        environment::failure_hint(&env.withheld, &log.bytes())
+    });
+    let log = if log.is_empty() {
+        Vec::new()
+    } else {
+        log.encode()
+    };
+    Ended {
+        exit,
+        log,
+        error,
+        hint: hint.flatten(),
+    }
+}
+
+pub(in super::super) fn clash_words(clash: &(Vec<u8>, String)) -> String {
     format!(
         "it writes {}, which {} wrote too\n  give each output path one task: change the `outputs` of one of them",
         lossy(&clash.0),

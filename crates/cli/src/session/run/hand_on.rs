@@ -10,6 +10,7 @@ use crate::config::{Dep, DepKind};
 use crate::plan;
 use crate::record::Status;
 
+use super::super::chunks;
 use super::super::describe::{self, DepResult};
 use super::super::outputs::Outputs;
 use super::super::tree::Fault;
@@ -99,6 +100,9 @@ impl Run<'_> {
             return Ok(known.clone());
         }
         let mut rows = Vec::new();
+        if self.session.workspace.tasks[task].foreach.is_some() {
+            chunks::as_on_disk(self, task)?;
+        }
         if let Some(outputs) = self.outputs(task)? {
             let view = outputs.list(&self.session.tree)?;
             rows = self.session.tree.rows(&view, &|_, _| true)?;
@@ -146,6 +150,9 @@ impl Run<'_> {
     /// When a glob cannot be compiled.
     pub fn outputs(&self, task: usize) -> Result<Option<&Outputs>, Fault> {
         let session = self.session;
+        if let Some(lived) = self.chunks.lived(task) {
+            return Ok(Some(&lived.outputs));
+        }
         session.compiled.outputs(&session.workspace, task)
     }
 }

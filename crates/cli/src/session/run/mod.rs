@@ -31,7 +31,7 @@ use super::describe::{self, Basis, DepResult, Parts};
 use super::inputs::{self, Inputs, Rule};
 use super::life::Done;
 use super::tree::Fault;
-use super::{Session, discovered, lock};
+use super::{Session, chunks, discovered, lock};
 
 /// How long a process group may tidy up between SIGTERM and SIGKILL.
 pub const GRACE: Duration = Duration::from_secs(5);
@@ -93,6 +93,8 @@ pub struct Run<'a> {
     at_work: Mutex<BTreeMap<usize, (i64, Cancel)>>,
     /// Tasks that were stopped, with the change that made them stale.
     stale: Mutex<BTreeMap<usize, Vec<u8>>>,
+    /// What the chunks of tasks share.
+    pub(super) chunks: chunks::Shared,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -131,6 +133,7 @@ impl<'a> Run<'a> {
             owners: Mutex::new(owners),
             at_work: Mutex::default(),
             stale: Mutex::default(),
+            chunks: chunks::Shared::new(count, options.concurrency),
         };
         let known = |task: &usize| {
             session.workspace.tasks[*task].command.is_none() || session.warm.known(*task).is_some()
@@ -176,6 +179,11 @@ impl<'a> Run<'a> {
     /// Tells the user something while tasks run.
     pub fn tell(&self, line: &str) {
         self.show.tell(line);
+    }
+
+    /// What to do after a failure.
+    pub fn policy(&self) -> FailurePolicy {
+        self.options.policy
     }
 
     /// Whether reads are bypassed for a task.
@@ -257,7 +265,16 @@ impl<'a> Run<'a> {
         with: impl FnOnce(&Rule, &dyn Fn(&str) -> Result<GitInput, Fault>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let workspace = &self.session.workspace;
-        let rule = self.session.compiled.rule(workspace, task)?;
+        let mut rule = self.session.compiled.rule(workspace, task)?;
+        if rule.is_wide() {
+            rule = self.chunks.rule(task, || {
+                inputs::rule(
+                    workspace,
+                    task,
+                    Some(&|other| chunks::declared(self, other)),
+                )
+            })?;
+        }
         let dir = &workspace.projects[workspace.tasks[task].project].dir;
         with(rule, &|path| {
             self.session.git_input(dir, path, &|path| rule.makes(path))
@@ -393,7 +410,7 @@ impl<'a> Run<'a> {
         let extra = last && self.plan.requested.contains(&task);
         Spec {
             command: match command {
-                Command::Shell(line) => execute::Command::Shell(line.clone()),
+                Command::Shell(line) => execute::Command::Shell(line.into()),
                 Command::Argv(words) => {
                     execute::Command::Argv(words.iter().map(OsString::from).collect())
                 }

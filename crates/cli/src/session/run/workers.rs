@@ -194,10 +194,12 @@ impl Run<'_> {
             };
             drop(held);
             let task = self.plan.graph.get(step.id).copied();
+            self.chunks.slots.take();
             let outcome = task.map_or(Outcome::Failed, |task| {
                 let _at_work = interruptible.then(|| self.at_work(task));
                 self.live(task, step.after_failure)
             });
+            self.chunks.slots.give();
             held = lock(schedule);
             // The step came from this schedule and is finished once, so it cannot refuse.
             let _ = held.finished(step.id, outcome);

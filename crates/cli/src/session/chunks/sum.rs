@@ -1,0 +1,497 @@
+//! Puts the chunks of a task together again: what the task made, what is remembered of it, and what is told.
+//! Does not restore, run or judge.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use larder_cache::{self as cache, Row};
+use larder_fingerprint::{Change, Explanation, Row as InputRow};
+
+use crate::execute::Exit;
+use crate::execute::log::Log;
+use crate::record::{CacheUse, ChunkCounts, Status};
+use crate::state::{Success, TaskState, Update};
+
+use super::super::describe;
+use super::super::life::{Done, Life, hex};
+use super::super::tree::lossy;
+use super::super::words;
+use super::expand::{Chunk, Expansion, both, name};
+use super::format::{self, Table};
+use super::judge::Judged;
+use super::keys::{self, Keys};
+use super::lived::Lived;
+use super::stale::{self, Look};
+use super::tabled::tabled;
+
+/// So many chunks are named where words are for people.
+const NAMED: usize = 10;
+
+/// What is known of a chunk after its life.
+#[derive(Debug, Clone)]
+pub(super) struct New {
+    /// Its key.
+    pub key: [u8; 32],
+    /// Digest of its source.
+    pub source: [u8; 32],
+    /// What of its dependencies is its own, with the digests.
+    pub deps: Vec<(String, [u8; 32])>,
+    /// What it wrote.
+    pub rows: Vec<Row>,
+    /// What it discovered.
+    pub discovered: Option<Vec<InputRow>>,
+    /// How long it took when it last ran, in milliseconds.
+    pub duration_ms: u64,
+    /// What it printed, in the stored form.
+    pub log: Vec<u8>,
+}
+
+impl New {
+    /// A chunk that nothing is known of but what it reads.
+    pub(super) fn of(chunk: &Chunk, keys: &Keys, index: usize) -> New {
+        New {
+            key: [0; 32],
+            source: chunk.source.digest.0,
+            deps: keys.deps[index].clone(),
+            rows: Vec::new(),
+            discovered: None,
+            duration_ms: 0,
+            log: Vec::new(),
+        }
+    }
+}
+
+/// What became of the chunks of a task.
+pub(super) struct After {
+    /// By index: those that may be skipped from now on.
+    kept: BTreeMap<usize, New>,
+    /// What chunks wrote that may not.
+    loose: Vec<Row>,
+    /// The logs of hits, by name, to be shown again.
+    hits: Vec<(String, [u8; 32], Vec<u8>)>,
+    counts: ChunkCounts,
+    saved_ms: u64,
+    /// Chunks that failed.
+    failures: Vec<(String, Exit, String)>,
+    /// Whether all that ran are in the cache.
+    stored: bool,
+    /// Why results were not kept.
+    reasons: Vec<String>,
+    warnings: Vec<String>,
+    /// Sources that are gone.
+    pub removed: usize,
+    /// Chunks that were not begun after a failure.
+    not_begun: usize,
+    /// Whether a doubt holds for all chunks that ran.
+    shared_doubt: bool,
+}
+
+impl After {
+    /// With the chunks that are up to date.
+    pub(super) fn new(
+        expansion: &Expansion,
+        keys: &Keys,
+        look: &Look,
+        table: &Table,
+        last: &[Row],
+    ) -> After {
+        let mut after = After {
+            kept: BTreeMap::new(),
+            loose: Vec::new(),
+            hits: Vec::new(),
+            counts: ChunkCounts {
+                total: expansion.chunks.len(),
+                ..ChunkCounts::default()
+            },
+            saved_ms: 0,
+            failures: Vec::new(),
+            stored: true,
+            reasons: Vec::new(),
+            warnings: Vec::new(),
+            removed: 0,
+            not_begun: 0,
+            shared_doubt: false,
+        };
+        let stale: BTreeSet<usize> = look.stale.iter().map(|stale| stale.index).collect();
+        for (index, chunk) in expansion.chunks.iter().enumerate() {
+            let kept = table.chunks.get(&chunk.source.path);
+            let Some(kept) = kept.filter(|_| !stale.contains(&index)) else {
+                continue;
+            };
+            let rows = stale::rows(kept, last).unwrap_or_default();
+            let named = table.list(kept);
+            let new = New {
+                key: kept.key,
+                rows: rows.into_iter().cloned().collect(),
+                discovered: named.and_then(|named| keys::rows_of(&named, &look.files)),
+                duration_ms: kept.duration_ms,
+                log: kept.log.clone(),
+                ..New::of(chunk, keys, index)
+            };
+            after.counts.up_to_date += 1;
+            after.hit(expansion, index, &new);
+            after.kept.insert(index, new);
+        }
+        after
+    }
+
+    /// The paths that chunks wrote which may be skipped.
+    pub(super) fn paths(&self) -> BTreeSet<Vec<u8>> {
+        let rows = self.kept.values().flat_map(|new| &new.rows);
+        rows.map(|row| row.path.clone()).collect()
+    }
+
+    /// Chunks were not begun after a failure; what they own stays theirs.
+    pub(super) fn not_begun<'r>(&mut self, count: usize, rows: impl Iterator<Item = &'r Row>) {
+        self.not_begun = count;
+        self.loose.extend(rows.cloned());
+    }
+
+    fn hit(&mut self, expansion: &Expansion, index: usize, new: &New) {
+        self.saved_ms = self.saved_ms.saturating_add(new.duration_ms);
+        if !new.log.is_empty() {
+            let within = lossy(&expansion.chunks[index].within);
+            self.hits.push((within, new.key, new.log.clone()));
+        }
+    }
+
+    /// A chunk was restored.
+    pub(super) fn restored(&mut self, expansion: &Expansion, index: usize, new: New) {
+        self.counts.restored += 1;
+        self.hit(expansion, index, &new);
+        self.kept.insert(index, new);
+    }
+
+    /// A chunk ran and was judged; `doubt` tells of one that holds for all and was told already.
+    pub(super) fn ran(
+        &mut self,
+        life: &mut Life<'_>,
+        expansion: &Expansion,
+        judged: Judged,
+        doubt: bool,
+    ) {
+        let id = name(&life.id, &expansion.chunks[judged.index].within);
+        let ran = judged.ran;
+        self.shared_doubt |= doubt;
+        self.stored &= judged.stored;
+        if !ran.exit.success() {
+            self.counts.failed += 1;
+            let error = ran.error.unwrap_or_else(|| words::exit(ran.exit));
+            self.failures.push((id, ran.exit, error));
+            self.warnings.extend(ran.hint);
+            self.loose.extend(judged.new.rows);
+            return;
+        }
+        self.counts.ran += 1;
+        let about = |text: &String| format!("{id}: {text}");
+        if let Some(reason) = &judged.reason {
+            self.warnings.push(about(&format!("not stored: {reason}")));
+            self.reasons.push(about(reason));
+        }
+        self.warnings.extend(judged.warnings.iter().map(about));
+        if let Some(fault) = &judged.fault {
+            life.run.session.cache_fault(&mut life.record, fault);
+        }
+        if judged.kept {
+            self.kept.insert(judged.index, judged.new);
+        } else {
+            self.loose.extend(judged.new.rows);
+        }
+    }
+}
+
+impl After {
+    /// Two chunks that wrote one path fail both: wildcards let them, each perhaps in a run of its own.
+    fn refuse_shared(&mut self, task: &str, expansion: &Expansion) {
+        let mut makers: BTreeMap<&[u8], usize> = BTreeMap::new();
+        let mut shared: BTreeMap<usize, String> = BTreeMap::new();
+        let within = |index: usize| expansion.chunks[index].within.as_slice();
+        for (index, new) in &self.kept {
+            for row in &new.rows {
+                if let Some(other) = makers.insert(&row.path, *index) {
+                    let words = both(&row.path, within(other), within(*index)).to_string();
+                    shared.insert(other, words.clone());
+                    shared.insert(*index, words);
+                }
+            }
+        }
+        for (index, words) in shared {
+            if let Some(new) = self.kept.remove(&index) {
+                self.loose.extend(new.rows);
+            }
+            self.counts.failed += 1;
+            let id = name(task, within(index));
+            self.failures.push((id, Exit::Code(1), words));
+        }
+    }
+}
+
+/// The first of some texts, and how many more there are.
+fn some(mut texts: Vec<String>, what: &str) -> Vec<String> {
+    texts.dedup();
+    let more = texts.len().saturating_sub(NAMED);
+    texts.truncate(NAMED);
+    if more > 0 {
+        texts.push(format!("and {more} more {what}"));
+    }
+    texts
+}
+
+/// Words for a task of so many chunks of which nothing has to be redone.
+pub(super) fn nothing(total: usize) -> String {
+    if total == 0 {
+        return "no file matches its `foreach`".to_owned();
+    }
+    "nothing its chunks read changed, and their outputs are as they left them".to_owned()
+}
+
+/// The end of a task of which nothing had to be redone.
+pub(super) fn up_to_date(
+    life: &mut Life<'_>,
+    expansion: Expansion,
+    keys: Keys,
+    look: &Look,
+    table: &Table,
+    last: &TaskState,
+) -> Done {
+    let whole = keys.whole(&look.keys);
+    let total = expansion.chunks.len();
+    life.record.why.push(nothing(total));
+    life.record.status = Status::UpToDate;
+    life.record.cache = CacheUse::Hit;
+    life.record.key = Some(hex(&whole));
+    life.record.chunks = Some(ChunkCounts {
+        total,
+        up_to_date: total,
+        ..ChunkCounts::default()
+    });
+    let saved_ms = table.chunks.values().map(|kept| kept.duration_ms).sum();
+    life.record.saved_seconds = seconds(saved_ms);
+    if life.run.replays(life.task) {
+        for (source, kept) in table.chunks.iter().filter(|(_, kept)| !kept.log.is_empty()) {
+            if let Some(at) = expansion.find(source) {
+                let within = lossy(&expansion.chunks[at].within);
+                replay(life, &within, &kept.key, &kept.log);
+            }
+        }
+    }
+    let rows = Arc::new(last.owned.clone());
+    let manifest = cache::digest(&rows);
+    life.run.chunks.keep(
+        life.task,
+        Lived::new(&life.id, expansion, keys, Arc::clone(&rows)),
+    );
+    Done {
+        key: whole,
+        manifest,
+        closure: describe::closure(&manifest, &life.deps),
+        rows,
+        sound: true,
+        ..Done::of(life.record.clone())
+    }
+}
+
+fn replay(life: &Life<'_>, within: &str, key: &[u8; 32], log: &[u8]) {
+    if let Some(log) = Log::decode(log) {
+        let label = format!("{}[{within}]", life.id);
+        life.run
+            .show
+            .again(&label, life.run.output_logs(life.task), &hex(key), &log);
+    }
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn seconds(ms: u64) -> f64 {
+    ms as f64 / 1000.0
+}
+
+/// Words for why chunks are redone. Answers what changed for all of them.
+#[allow(clippy::too_many_arguments)] // One call; a struct would only rename the list.
+pub(super) fn say_why(
+    life: &mut Life<'_>,
+    expansion: &Expansion,
+    keys: &Keys,
+    look: &Look,
+    table: &Table,
+    last: &TaskState,
+    old: Option<&Explanation>,
+    interrupted: bool,
+) -> Vec<Change> {
+    let new = keys.common.explain(&life.run.session.secret);
+    let changes = old
+        .map(|old| larder_fingerprint::diff(old, &new))
+        .unwrap_or_default();
+    let why = &mut life.record.why;
+    if life.run.forced(life.task) {
+        why.push("forced".to_owned());
+    }
+    if life.after_failure {
+        why.push("a task it follows failed".to_owned());
+    }
+    if interrupted {
+        why.push("its last run was cut off".to_owned());
+    }
+    if table.chunks.is_empty() && last.owned.is_empty() && old.is_none() {
+        why.push("it has not succeeded in this workspace before".to_owned());
+        return changes;
+    }
+    why.extend(words::changes(&changes));
+    why.extend(told(expansion, keys, look, table));
+    changes
+}
+
+/// What is to be done for single chunks and why, named as far as people read.
+pub(super) fn told(expansion: &Expansion, keys: &Keys, look: &Look, table: &Table) -> Vec<String> {
+    let mut lines = Vec::new();
+    for stale in look.stale.iter().take(NAMED) {
+        let reasons = stale::why(stale, expansion, keys, table, &look.files);
+        if !reasons.is_empty() {
+            let within = lossy(&expansion.chunks[stale.index].within);
+            lines.push(format!("[{within}]: {}", reasons.join(", ")));
+        }
+    }
+    if look.stale.len() > NAMED && !lines.is_empty() {
+        lines.push(format!("and {} more chunks", look.stale.len() - NAMED));
+    }
+    let gone = look
+        .gone
+        .iter()
+        .map(|source| format!("source {} is gone", lossy(source)));
+    lines.extend(some(gone.collect(), "sources"));
+    if look.stale.is_empty() && look.gone.is_empty() && look.loose > 0 {
+        lines.push("outputs are left of chunks that are no more".to_owned());
+    }
+    lines
+}
+
+/// The end of a task of which something was redone. `before` are the paths it owned.
+pub(super) fn done(
+    life: &mut Life<'_>,
+    expansion: Expansion,
+    keys: Keys,
+    mut after: After,
+    before: impl Iterator<Item = Vec<u8>>,
+) -> Done {
+    let run = life.run;
+    after.refuse_shared(&life.id, &expansion);
+    after.counts.removed = after.removed;
+    if run.replays(life.task) {
+        for (within, key, log) in &after.hits {
+            replay(life, within, key, log);
+        }
+    }
+    let total = expansion.chunks.len();
+    let failed = !after.failures.is_empty() || after.not_begun > 0;
+    let complete = after.kept.len() == total;
+    let mut owned: Vec<Row> = after
+        .kept
+        .values()
+        .flat_map(|new| new.rows.iter().cloned())
+        .chain(after.loose.iter().cloned())
+        .collect();
+    owned.sort_by(|a, b| a.path.cmp(&b.path));
+    owned.dedup_by(|a, b| a.path == b.path);
+    let chunk_keys: Vec<[u8; 32]> = after.kept.values().map(|new| new.key).collect();
+    let whole = keys.whole(&chunk_keys);
+    let table = tabled(&expansion, &after.kept, &owned);
+    let manifest = cache::digest(&owned);
+    let closure = describe::closure(&manifest, &life.deps);
+    let gone: Vec<Vec<u8>> = before.collect();
+    run.claim(&life.id, gone.iter(), &owned);
+    let duration_ms = after.kept.values().map(|new| new.duration_ms).sum();
+    let record = &mut life.record;
+    record.key = Some(hex(&whole));
+    record.saved_seconds = seconds(after.saved_ms);
+    record.stored = after.counts.ran > 0 && after.stored;
+    record.status = if failed {
+        Status::Failed
+    } else if after.counts.ran > 0 || after.counts.restored == 0 {
+        Status::Ran
+    } else {
+        Status::Restored
+    };
+    let exit = after
+        .failures
+        .iter()
+        .map(|(_, exit, _)| *exit)
+        .max_by_key(|exit| exit.exit_code());
+    let exit = match exit {
+        None if failed => Some(Exit::Interrupted),
+        None if after.counts.ran > 0 => Some(Exit::Code(0)),
+        other => other,
+    };
+    record.exit_code = exit.map(Exit::exit_code);
+    if failed {
+        record.error = Some(failure(&after, total));
+    }
+    if after.counts.ran > 0 && !complete && !failed {
+        record.not_stored = after.reasons.first().cloned();
+        if after.shared_doubt && record.not_stored.is_none() {
+            let said = record.warnings.iter().rev();
+            let mut said = said.filter_map(|said| said.strip_prefix("not stored: "));
+            record.not_stored = said.next().map(str::to_owned);
+        }
+    }
+    record.warnings.extend(some(after.warnings, "warnings"));
+    // What holds for all is found once a slice.
+    let mut said = BTreeSet::new();
+    record
+        .warnings
+        .retain(|warning| said.insert(warning.clone()));
+    record.chunks = Some(after.counts);
+    let success = (complete && !failed && !life.after_failure).then_some(Success {
+        key: whole,
+        closure,
+        stored: after.stored,
+        duration_ms,
+        discovered: None,
+    });
+    let explanation = describe::encode(&keys.common.explain(&run.session.secret));
+    let rows = Arc::new(owned);
+    run.chunks.keep(
+        life.task,
+        Lived::new(&life.id, expansion, keys, Arc::clone(&rows)),
+    );
+    Done {
+        key: whole,
+        manifest,
+        closure,
+        exit,
+        update: Some(Update {
+            task: TaskState {
+                success,
+                owned: rows.as_ref().clone(),
+            },
+            explanation,
+            log: Some(Vec::new()),
+            chunks: format::encode(&table),
+        }),
+        rows,
+        intent: true,
+        sound: !failed && !life.after_failure,
+        ..Done::of(life.record.clone())
+    }
+}
+
+fn failure(after: &After, total: usize) -> String {
+    let mut text = match after.failures.as_slice() {
+        [] => "interrupted".to_owned(),
+        [(id, _, error)] => format!("{id}: {error}"),
+        [(id, _, error), rest @ ..] => {
+            format!(
+                "{} of {total} chunks failed, first {id}: {error}",
+                rest.len() + 1
+            )
+        }
+    };
+    if after.not_begun > 0 && !after.failures.is_empty() {
+        // Writing to a string cannot fail.
+        let _ = write!(
+            text,
+            "\n  {} chunks were not begun (`--continue` goes on)",
+            after.not_begun
+        );
+    }
+    text
+}
