@@ -13,6 +13,7 @@ use super::around::variables;
 use super::changes::ChangeSet;
 use super::inputs::Rule;
 use super::outputs::Outputs;
+use super::tree::{is_shared, lossy};
 use super::{OpenError, Session};
 
 /// What an update of a session did.
@@ -84,7 +85,7 @@ impl Session<'_> {
         let every = (0..self.workspace.tasks.len()).collect();
         let everything = match changes.why_everything() {
             Some(why) => Some(why.to_owned()),
-            None => self.reaches_all(changes),
+            None => self.reaches_all(changes).or_else(|| self.shared(changes)),
         };
         let mut affected = Affected {
             tasks: if everything.is_some() {
@@ -155,6 +156,16 @@ impl Session<'_> {
             "{} is a global input",
             super::tree::lossy(found.path)
         ))
+    }
+
+    /// Why a change may have reached any file, if it may: under another name.
+    fn shared(&self, changes: &ChangeSet) -> Option<String> {
+        let tree = &self.tree;
+        let paths: Vec<&[u8]> = changes.paths().filter(|path| !path.is_empty()).collect();
+        let seen = tree.look(&paths).ok()?;
+        let shared = |seen: &Option<super::tree::Seen>| seen.as_ref().is_some_and(is_shared);
+        let at = seen.iter().position(shared)?;
+        Some(format!("{} has other names (hard links)", lossy(paths[at])))
     }
 
     /// The changes with what the disk and the ignore files say of them.
@@ -244,6 +255,11 @@ impl Session<'_> {
         let mut changes = self.looked_at(changes);
         let found = changes.find(|changed| reached(changed) && !own(changed) && later(changed))?;
         Some(found.path.to_vec())
+    }
+
+    /// The first change that reached the inputs of a task and is none of its outputs.
+    pub fn input_among(&self, task: usize, changes: &ChangeSet) -> Option<Vec<u8>> {
+        self.stale(task, i64::MIN, changes, &BTreeSet::from([task]))
     }
 
     /// When a path was last changed, by the clock that stamps files; of one that is gone, when the folder was that it lay in.
