@@ -33,7 +33,7 @@ use crate::state::{State, Success, TaskState, Update, intent};
 use super::describe::Basis;
 use super::inputs::Inputs;
 use super::outputs::Outputs;
-use super::tree::{Fault, lossy};
+use super::tree::{Fault, is_shared, lossy};
 use super::warm::Known;
 use super::{Run, chunks, lock, words};
 
@@ -238,10 +238,10 @@ impl Life<'_> {
                 && known
                 && interrupted.is_none()
                 && let Some(success) = last.success.as_ref().filter(|success| success.key == key)
-                && self.run.session.tree.in_place(&last.owned)?
+                && let Some(shared) = self.run.session.tree.in_place(&last.owned)?
             {
                 let mut done = self.up_to_date(success, &last, state);
-                done.known = self.known(&basis, key);
+                done.known = self.known(&basis, key, shared);
                 return Ok(done);
             }
             if self.run.session.cancel.is_raised() {
@@ -307,7 +307,15 @@ impl Life<'_> {
                 .as_ref()
                 .is_some_and(|update| update.task.success.is_some())
             {
-                done.known = self.known(&basis, done.key);
+                let shared = self.are_shared(done.rows.iter().map(|row| &row.path));
+                done.known = self.known(&basis, done.key, shared);
+            } else if spec.outputs.is_none()
+                && self.run.watching()
+                && done.sound
+                && done.record.status == Status::Ran
+            {
+                // Nothing is kept, but that it ran for these inputs is known. What changed meanwhile is told.
+                done.known = self.known(&basis, key, false);
             }
             done.changes = changes;
             return Ok(done);
@@ -374,13 +382,13 @@ impl Life<'_> {
     }
 
     /// What the session may go by from now on. Nothing, where something that changes cannot be told of: outputs of tool commands,
-    /// trees of git, what links lead to, files outside of the workspace or hidden in it.
-    fn known(&self, basis: &Basis, key: [u8; 32]) -> Option<Known> {
+    /// trees of git, what links lead to, files with other names, outside of the workspace or hidden in it.
+    fn known(&self, basis: &Basis, key: [u8; 32], shared: bool) -> Option<Known> {
         let session = self.run.session;
         let told = |inputs: &Inputs| {
             let link =
                 |row: &larder_fingerprint::Row| row.kind == larder_fingerprint::RowKind::Link;
-            inputs.git.is_empty() && !inputs.rows.iter().any(link)
+            inputs.git.is_empty() && !inputs.rows.iter().any(link) && !inputs.are_shared()
         };
         let seen = |row: &larder_fingerprint::Row| {
             let scanner = session.tree.scanner();
@@ -391,11 +399,30 @@ impl Life<'_> {
         };
         let mut discovered = basis.inputs.discovered.iter().flatten();
         let tools = &session.workspace.tasks[self.task].tools;
-        (tools.is_empty() && told(&basis.inputs) && told(&basis.global) && discovered.all(seen))
-            .then(|| Known {
-                parts: basis.parts.digest(),
-                key,
-            })
+        let discovered_alone = || {
+            let mut discovered = basis.inputs.discovered.iter().flatten().peekable();
+            // To look once more costs: not in a run before which nobody told of changes.
+            discovered.peek().is_none()
+                || session.warm.is_vouched() && !self.are_shared(discovered.map(|row| &row.path))
+        };
+        let told = tools.is_empty()
+            && told(&basis.inputs)
+            && told(&basis.global)
+            && discovered.all(seen)
+            && !shared
+            && discovered_alone();
+        told.then(|| Known {
+            parts: basis.parts.digest(),
+            key,
+        })
+    }
+
+    /// Whether one of these files has other names, by which it may be written unseen.
+    fn are_shared<'p>(&self, paths: impl Iterator<Item = &'p Vec<u8>>) -> bool {
+        let session = self.run.session;
+        let paths: Vec<&[u8]> = paths.map(Vec::as_slice).collect();
+        let seen = session.tree.look(&paths);
+        !paths.is_empty() && seen.map_or(true, |seen| seen.iter().flatten().any(is_shared))
     }
 
     /// Ends what an interrupted run left at work, before anything that it might still write is looked at.
@@ -479,7 +506,7 @@ impl Life<'_> {
             None if !known => why.push("it has not succeeded in this workspace before".to_owned()),
             None => why.push("its last run failed or could not be kept".to_owned()),
             Some(success) if success.key == *key => {
-                if !self.run.session.tree.in_place(&last.owned)? {
+                if self.run.session.tree.in_place(&last.owned)?.is_none() {
                     let wrong = self.run.session.tree.out_of_place(&last.owned)?;
                     why.extend(
                         wrong
