@@ -13,21 +13,21 @@ use crate::sandbox::Sandbox;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Writes a file as an editor does that means well: nobody sees it half written, and one change is one change.
-fn save(sandbox: &Sandbox, path: &str, text: &str) {
+pub(crate) fn save(sandbox: &Sandbox, path: &str, text: &str) {
     let draft = sandbox.base().join("draft");
     std::fs::write(&draft, text).unwrap();
     std::fs::rename(draft, sandbox.path(path)).unwrap();
 }
 
 /// A `larder` that watches. It is gone when this is dropped.
-struct Watching {
+pub(crate) struct Watching {
     child: Child,
     lines: Receiver<String>,
     seen: Vec<String>,
 }
 
 impl Watching {
-    fn start(sandbox: &Sandbox, line: &str) -> Watching {
+    pub(crate) fn start(sandbox: &Sandbox, line: &str) -> Watching {
         let mut command = sandbox.command();
         command.args(line.split(' '));
         Watching::spawn(command)
@@ -58,7 +58,7 @@ impl Watching {
     }
 
     /// Reads until a line that contains `text`, and gives what was said since the last call.
-    fn until(&mut self, text: &str) -> String {
+    pub(crate) fn until(&mut self, text: &str) -> String {
         loop {
             match self.lines.recv_timeout(PATIENCE) {
                 Ok(line) => {
@@ -77,7 +77,7 @@ impl Watching {
     }
 
     /// Asks it to end, and gives its exit code.
-    fn end(mut self) -> i32 {
+    pub(crate) fn end(mut self) -> i32 {
         let pid = self.child.id().to_string();
         let status = Command::new("kill").args(["-INT", &pid]).status().unwrap();
         assert!(status.success());
@@ -100,7 +100,7 @@ impl Drop for Watching {
 }
 
 /// Two projects, of which `b` needs `a`; `ran.log` tells what ran.
-fn two() -> Sandbox {
+pub(crate) fn two() -> Sandbox {
     Sandbox::new(&[
         (
             "larder.toml",

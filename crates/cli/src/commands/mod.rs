@@ -27,6 +27,7 @@ mod delta;
 mod explain;
 mod keys;
 mod list;
+mod rounds;
 mod run;
 mod session;
 mod show_cache;
@@ -249,10 +250,13 @@ fn print(text: &str) -> Result<(), Usage> {
     }
 }
 
+/// The kind of mistake of an output that takes nothing.
+const UNWRITTEN: &str = "output";
+
 /// The mistake of an output that takes nothing.
 fn unwritten(error: &std::io::Error) -> Usage {
     Usage {
-        kind: "output",
+        kind: UNWRITTEN,
         message: format!(
             "the output cannot be written: {error}\n  make room where it goes, or send it elsewhere"
         ),

@@ -2,6 +2,7 @@
 //! Does not know how changes are noticed, nor how a task is judged.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::args::{OutputLogs, RunArgs};
 use crate::daemon;
@@ -22,8 +23,25 @@ pub(super) enum Told {
     Over(u8),
     /// What changed since the moment of a snapshot, up to another.
     Since(Option<Clock>, Clock, ChangeSet),
-    /// Nothing.
+    /// Nothing, as nobody answered.
+    Nobody,
+    /// Nothing, as nobody was asked.
     Nothing,
+}
+
+/// An answer that takes so long to be missed was worth a word.
+const LONG: Duration = Duration::from_secs(1);
+
+/// Asks the background session. One that does not answer makes each run wait, which is told.
+fn ask(context: &Context<'_>, root: &Path, since: Option<&Clock>) -> Option<(Clock, ChangeSet)> {
+    let started = Instant::now();
+    let answer = daemon::ask(root, &context.world.env, since);
+    if answer.is_none() && started.elapsed() >= LONG {
+        say(
+            "warning: the background session does not answer, so everything is looked at\n  `larder session stop` ends it",
+        );
+    }
+    answer
 }
 
 /// Whether a background session is asked at all.
@@ -67,8 +85,8 @@ pub(super) fn beforehand(context: &Context<'_>, args: &RunArgs, root: &Path) -> 
     if !is_asked(args) || !is_plain(context, args) {
         return Told::Nothing;
     }
-    let started = std::time::Instant::now();
-    let ask = |since: Option<Clock>| daemon::ask(root, &context.world.env, since.as_ref());
+    let started = Instant::now();
+    let ask = |since: Option<Clock>| ask(context, root, since.as_ref());
     let dir = incremental(context, args);
     match answer(root, dir.as_deref(), &request(context), &ask) {
         Some(Answer::Quiet(quiet)) => {
@@ -80,7 +98,7 @@ pub(super) fn beforehand(context: &Context<'_>, args: &RunArgs, root: &Path) -> 
             clock,
             changes,
         }) => Told::Since(since, clock, changes),
-        None => Told::Nothing,
+        None => Told::Nobody,
     }
 }
 
@@ -91,13 +109,13 @@ pub(super) fn tell(
     session: &mut Session<'_>,
     told: Told,
 ) -> Result<(), Usage> {
-    if !is_asked(args) {
+    if !is_asked(args) || matches!(told, Told::Nobody) {
         return Ok(());
     }
     let since = session.resume();
     let answer = match told {
         Told::Since(asked, clock, changes) if asked == since => Some((clock, changes)),
-        _ => daemon::ask(&session.root, &context.world.env, since.as_ref()),
+        _ => ask(context, &session.root, since.as_ref()),
     };
     let Some((clock, changes)) = answer else {
         return Ok(());

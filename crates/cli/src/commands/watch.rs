@@ -17,6 +17,7 @@ use crate::session::{Affected, ChangeSet, Session};
 use crate::watch::{self, Changes, Waker};
 
 use super::keys::{Key, Keys};
+use super::rounds::Rounds;
 use super::{Context, Outcome, Usage, run, say};
 
 /// While nothing can be watched, everything is looked at after so long.
@@ -34,6 +35,10 @@ struct Todo {
     all: bool,
     tasks: BTreeSet<usize>,
     force: Option<Vec<String>>,
+    /// What the last run did not come to. It waits for the next change: to what it hangs on, most likely.
+    left: BTreeSet<usize>,
+    /// What was asked for is not in the configuration, and has to be looked for again.
+    unmet: bool,
 }
 
 impl Todo {
@@ -42,6 +47,8 @@ impl Todo {
             all: false,
             tasks: BTreeSet::new(),
             force: None,
+            left: BTreeSet::new(),
+            unmet: false,
         }
     }
 }
@@ -69,8 +76,7 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &mut Session<'_>) 
         ..Todo::nothing()
     };
     let mut told = ChangeSet::everything("it was not watched before");
-    // What the last run did not come to. It waits for the next change: to what it hangs on, most likely.
-    let mut left = BTreeSet::new();
+    let mut rounds = Rounds::default();
     let mut blind = None;
     loop {
         told.merge(changes.sync());
@@ -87,10 +93,14 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &mut Session<'_>) 
         if let Err(usage) = updated {
             say(&format!("larder: {}", usage.message.trim_end()));
         } else if todo.all || !todo.tasks.is_empty() {
-            todo.tasks.append(&mut left);
+            todo.tasks.append(&mut todo.left);
             let now = std::mem::replace(&mut todo, Todo::nothing());
-            let plan = plan(args, session, &requested, &now)?;
-            if !plan.nodes.is_empty() {
+            let planned = plan(args, session, &requested, &now);
+            if let Err(usage) = &planned {
+                say(&format!("larder: {}", usage.message.trim_end()));
+                todo.left.clone_from(&requested);
+            }
+            if let Some(plan) = planned.ok().filter(|plan| !plan.nodes.is_empty()) {
                 let options = Options {
                     force: now.force,
                     ..options.clone()
@@ -99,21 +109,30 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &mut Session<'_>) 
                     changes: &mut changes,
                     gathered: &mut told,
                     keys: &keys,
-                    interrupts: !args.no_interrupt,
+                    interrupts: !args.no_interrupt && rounds.may_stop(),
                     ended: Arc::default(),
                 };
-                let (_, ended) = run::perform(
-                    context,
-                    args,
-                    session,
-                    &plan,
-                    &options,
-                    Some(&mut beside),
-                    !now.all,
-                )?;
-                left = left_over(&ended);
-                if (now.all || acted(&ended)) && !was_stopped(session, &ended) {
-                    say_watching(&changes, &keys);
+                let quiet = !now.all;
+                let beside: &mut dyn Beside = &mut beside;
+                match run::perform(context, args, session, &plan, &options, Some(beside), quiet) {
+                    Ok((_, ended)) => {
+                        todo.left = left_over(&ended);
+                        let stopped = was_stopped(session, &ended);
+                        if (now.all || acted(&ended)) && !stopped {
+                            say_watching(&changes, &keys);
+                        }
+                        if acted(&ended) && changes.blind().is_none() {
+                            // What changed while it ran is told from what changes from here on.
+                            told.merge(changes.sync());
+                        }
+                        rounds.ended(acted(&ended) && !told.is_empty(), stopped);
+                        pause(session, &mut changes, &keys, &mut rounds, &ended, &mut told);
+                    }
+                    Err(usage) if usage.kind == super::UNWRITTEN => return Err(usage),
+                    Err(usage) => {
+                        say(&format!("larder: {}", usage.message.trim_end()));
+                        todo.left.clone_from(&requested);
+                    }
                 }
             }
         }
@@ -121,13 +140,19 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &mut Session<'_>) 
         while told.is_empty() && !todo.all {
             match keys.take() {
                 Some(Key::Quit) => return Ok(exit::SUCCESS),
-                Some(Key::Again) => todo.all = true,
+                Some(Key::Again) => {
+                    todo.all = true;
+                    todo.force = undeclared(session);
+                }
                 Some(Key::Force) => {
                     todo.all = true;
                     todo.force = Some(vec![String::new()]);
                 }
                 None if session.cancel.is_raised() => return Ok(exit::INTERRUPTED),
-                None => told = changes.next(next_look(&changes)),
+                None => {
+                    rounds.rest();
+                    told = changes.next(next_look(&changes));
+                }
             }
         }
         if keys.waiting() == Some(Key::Quit) {
@@ -150,22 +175,42 @@ fn update(
 ) -> Result<(), Usage> {
     let affected = session.update(told)?;
     if affected.reloaded {
+        // Tasks have other numbers now.
+        requested.clear();
+        todo.tasks.clear();
+        todo.left.clear();
+        todo.unmet = true;
+        say("larder.toml or a file beside it changed: the configuration was read again");
         changes
             .set_workspace(&session.workspace)
             .map_err(Usage::new)?;
         // What it tells is that everything is watched anew. All of that is looked at in the run that follows.
         changes.sync();
+    }
+    if todo.unmet {
         *requested = run::requested(args, session)?;
+        todo.unmet = false;
         todo.all = true;
-        todo.tasks.clear();
-        say("larder.toml or a file beside it changed: the configuration was read again");
         return Ok(());
     }
-    if let Some(why) = affected.everything.as_ref().filter(|_| !todo.all) {
+    // While nothing can be watched it is everything each time, which was said.
+    let news = |_: &&String| !todo.all && changes.blind().is_none();
+    if let Some(why) = affected.everything.as_ref().filter(news) {
         say(&format!("the whole workspace is looked at: {why}"));
     }
     todo.tasks.extend(reached(session, &affected));
     Ok(())
+}
+
+/// Tasks that are never kept, so that they run whenever they are asked for.
+fn undeclared(session: &Session<'_>) -> Option<Vec<String>> {
+    let tasks = session.workspace.tasks.iter().enumerate();
+    let never = tasks.filter(|(_, task)| task.outputs.is_none());
+    let names: Vec<String> = never
+        .map(|(task, _)| session.compiled.id(task).to_owned())
+        .collect();
+    // An empty list would mean all tasks.
+    (!names.is_empty()).then_some(names)
 }
 
 /// The affected tasks and all that may be affected through them.
@@ -233,6 +278,39 @@ pub(super) fn was_stopped(session: &Session<'_>, ended: &Ended) -> bool {
     let stopped =
         |done: &crate::session::life::Done| done.exit == Some(crate::execute::Exit::Interrupted);
     !session.cancel.is_raised() && ended.results.values().any(stopped)
+}
+
+/// Waits before the next of many runs that followed each other, until something changes or a key is pressed.
+fn pause(
+    session: &Session<'_>,
+    changes: &mut Changes,
+    keys: &Keys,
+    rounds: &mut Rounds,
+    ended: &Ended,
+    told: &mut ChangeSet,
+) {
+    let Some(pause) = rounds.pause() else { return };
+    let wrote = ended.results.iter().find_map(|(task, done)| {
+        let ran = matches!(done.record.status, Status::Ran | Status::Failed);
+        let path = ran.then(|| session.input_among(*task, told))??;
+        Some((done.record.task.as_str(), path))
+    });
+    if let Some((task, path)) = wrote.filter(|_| rounds.is_first_pause()) {
+        say(&format!(
+            "warning: {task} reads {}, which changes whenever tasks run, so it would run for ever: now it waits a while\n  \
+             leave the file out of `inputs`, or name it in the `outputs` of the task that writes it",
+            String::from_utf8_lossy(&path)
+        ));
+    }
+    let until = Instant::now() + pause;
+    while Instant::now() < until && keys.waiting().is_none() && !session.cancel.is_raised() {
+        let more = changes.next(Some(until));
+        if !more.is_empty() {
+            told.merge(more);
+            rounds.rest();
+            return;
+        }
+    }
 }
 
 fn acted(ended: &Ended) -> bool {

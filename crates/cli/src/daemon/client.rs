@@ -14,6 +14,7 @@ use crate::session::changes::ChangeSet;
 
 use super::Found;
 use super::format::{Answer, Clock, MAGIC, Status};
+use super::identity;
 use super::place::Place;
 use super::wire::{VERSION, Wire, is_own, message};
 
@@ -55,6 +56,10 @@ pub(super) fn ask(
     else {
         return None;
     };
+    // A copy of the workspace, or a container in which other folders are mounted there.
+    if answer.view != identity::view(root) {
+        return None;
+    }
     let value = |name: &str| {
         let found = env.iter().find(|(key, _)| key == name);
         found.map(|(_, value)| digest_of(&value.to_string_lossy()))

@@ -21,7 +21,13 @@ pub struct Answer {
     pub paths: Vec<Vec<u8>>,
     /// Variables that stand in the configuration, with the digest of the value each had where the session was started.
     pub variables: Vec<(String, Option<[u8; 32]>)>,
+    /// Which files the session sees: see [`View`].
+    pub view: View,
 }
+
+/// Device and inode of the root of a workspace, and the number of the mount namespace it is seen in (0 where there is none).
+/// Whoever sees another one sees other files.
+pub type View = (u64, u64, u64);
 
 /// How a session does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,11 @@
-//! What tells a process from a later one of the same number, and how much memory it holds.
+//! What tells a process from a later one of the same number, which files it sees, and how much memory it holds.
 //! Only Linux says it; elsewhere a process is never taken for another, as nothing is done to it.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use super::format::View;
 
 /// When a process started, in the system's own terms.
 pub(super) fn start_of(pid: u32) -> Option<String> {
@@ -9,6 +13,13 @@ pub(super) fn start_of(pid: u32) -> Option<String> {
     // The name, in parentheses, may hold anything.
     let (_, rest) = line.rsplit_once(") ")?;
     rest.split(' ').nth(19).map(str::to_owned)
+}
+
+/// Which files this process sees in a folder.
+pub(super) fn view(root: &Path) -> View {
+    let of = |path: &Path| fs::metadata(path).map_or((0, 0), |stat| (stat.dev(), stat.ino()));
+    let (device, inode) = of(root);
+    (device, inode, of(Path::new("/proc/self/ns/mnt")).1)
 }
 
 /// Memory that this process holds, in bytes.

@@ -6,6 +6,8 @@
 //! another version, one that was started with other values of the variables that stand in the configuration, and one that
 //! does not answer in time.
 //!
+//! It is for systems alone whose watcher keeps all events in one order: elsewhere a cookie would not prove that all edits were told.
+//!
 //! One process a workspace: it holds a lock as long as it lives. What it leaves behind when it is killed, a
 //! socket and a file that names it, means nothing without the lock.
 
@@ -33,6 +35,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::session::changes::ChangeSet;
+use crate::watch::watcher::ORDERED;
 
 pub use format::{Clock, Status};
 
@@ -108,6 +111,9 @@ pub fn find(root: &Path) -> Found {
 /// # Errors
 /// In words, when it cannot be started.
 pub fn start(root: &Path, program: &Path, options: &Options<'_>) -> Result<Started, String> {
+    if !ORDERED {
+        return Err(UNAVAILABLE.to_owned());
+    }
     #[cfg(unix)]
     return start::start(root, program, options);
     #[cfg(not(unix))]
@@ -136,6 +142,9 @@ pub fn stop(root: &Path) -> Result<bool, String> {
 /// # Errors
 /// In words, when it cannot begin, such as when another one holds the lock.
 pub fn serve(root: &Path, options: &Options<'_>) -> Result<(), String> {
+    if !ORDERED {
+        return Err(UNAVAILABLE.to_owned());
+    }
     #[cfg(unix)]
     {
         // It outlives the terminal it was started in. A process that leads a group already cannot, and is on its own anyway.

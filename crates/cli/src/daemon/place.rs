@@ -47,7 +47,19 @@ impl Place {
         }
         let socket = PathBuf::from(self.read_name()?.socket);
         let private = socket.parent()?;
-        is_ours(private).then_some(socket)
+        self.is_private(private).then_some(socket)
+    }
+
+    /// What the name of the private folder of a session begins with. A copy of the workspace brings a copy of the file that names the
+    /// session of the first, which must not answer for it: the lock, which only this session holds, tells them apart.
+    fn prefix(&self) -> String {
+        let lock = fs::symlink_metadata(&self.lock).map_or((0, 0), |lock| (lock.dev(), lock.ino()));
+        format!("{PREFIX}{:x}-{:x}-", lock.0, lock.1)
+    }
+
+    /// Whether a folder is a private one that this user made for the socket of this workspace.
+    fn is_private(&self, folder: &Path) -> bool {
+        is_ours(folder, &self.prefix())
     }
 
     fn is_short(&self) -> bool {
@@ -61,7 +73,7 @@ impl Place {
             return Ok(self.socket.clone());
         }
         let private = tempfile::Builder::new()
-            .prefix(PREFIX)
+            .prefix(&self.prefix())
             .permissions(fs::Permissions::from_mode(0o700))
             .tempdir_in(temporary)?;
         Ok(private.keep().join("socket"))
@@ -72,7 +84,7 @@ impl Place {
         if let Some(socket) = self.socket() {
             // What cannot be removed is met again where it is in the way.
             let _ = fs::remove_file(&socket);
-            if let Some(private) = socket.parent().filter(|private| is_ours(private)) {
+            if let Some(private) = socket.parent().filter(|private| self.is_private(private)) {
                 let _ = fs::remove_dir(private);
             }
         }
@@ -116,11 +128,11 @@ impl Place {
     }
 }
 
-/// Whether a folder is a private one that this user made for a socket.
-fn is_ours(folder: &Path) -> bool {
+/// Whether a folder has such a name, and is of this user alone.
+fn is_ours(folder: &Path, prefix: &str) -> bool {
     let named = folder
         .file_name()
-        .is_some_and(|name| name.as_bytes().starts_with(PREFIX.as_bytes()));
+        .is_some_and(|name| name.as_bytes().starts_with(prefix.as_bytes()));
     let stat = fs::symlink_metadata(folder);
     named
         && stat.is_ok_and(|stat| {

@@ -273,6 +273,7 @@ impl Service<'_> {
             everything: changes.why_everything().map(str::to_owned),
             paths: changes.paths().map(<[u8]>::to_vec).collect(),
             variables: self.workspace.variables.clone(),
+            view: identity::view(&self.root),
         }
     }
 

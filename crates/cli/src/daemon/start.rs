@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::format::Name;
 use super::place::Place;
 use super::{Found, Options, Started, client, identity};
 
@@ -112,10 +113,7 @@ pub(super) fn stop(root: &Path) -> Result<bool, String> {
         return Ok(true);
     }
     // It does not answer, as one that is stopped by a debugger: the lock says that it lives, the name which one it is.
-    let proven = name.filter(|name| {
-        !name.start.is_empty() && identity::start_of(name.pid).as_ref() == Some(&name.start)
-    });
-    let process = proven.and_then(|name| Pid::from_raw(i32::try_from(name.pid).ok()?));
+    let process = living(name);
     let killed = process.is_some_and(|process| kill_process(process, Signal::KILL).is_ok());
     if killed && is_gone(&place) {
         return Ok(true);
@@ -127,6 +125,13 @@ pub(super) fn stop(root: &Path) -> Result<bool, String> {
         "the session does not end\n  end the process that holds {}",
         place.lock.display()
     ))
+}
+
+/// The process that a name means, as long as it lives.
+fn living(name: Option<Name>) -> Option<Pid> {
+    let name = name?;
+    let lives = !name.start.is_empty() && identity::start_of(name.pid)? == name.start;
+    Pid::from_raw(i32::try_from(name.pid).ok()?).filter(|_| lives)
 }
 
 /// Waits until nobody holds the lock.

@@ -143,7 +143,7 @@ fn judge(run: &Run<'_>, task: usize, verdicts: &[Option<Verdict>]) -> Result<For
         .as_ref()
         .map(|old| larder_fingerprint::diff(old, &new))
         .unwrap_or_default();
-    let in_place = session.tree.in_place(&last.owned)?;
+    let in_place = session.tree.in_place(&last.owned)?.is_some();
     let same = last.success.as_ref().is_some_and(|success| {
         success.key == key && success.discovered.is_some() == spec.depfile.is_some()
     });

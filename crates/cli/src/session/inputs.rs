@@ -12,7 +12,7 @@ use crate::plan::{closure, known_by_key};
 
 use super::compiled::Compiled;
 use super::outputs::{Outputs, compiled};
-use super::tree::{Fault, Tree, lossy};
+use super::tree::{Fault, Tree, is_shared, lossy};
 use super::update::within;
 
 /// The inputs of one task at one moment.
@@ -36,6 +36,11 @@ impl Inputs {
             .zip(std::mem::take(&mut self.stats))
             .filter(|(_, stat)| stat.is_some());
         (self.rows, self.stats) = there.unzip();
+    }
+
+    /// Whether one of the files has other names, by which it may be written unseen.
+    pub fn are_shared(&self) -> bool {
+        self.stats.iter().flatten().any(is_shared)
     }
 
     /// The paths that were discovered.

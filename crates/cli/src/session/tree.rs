@@ -65,6 +65,11 @@ pub fn to_path(root: &Path, path: &[u8]) -> PathBuf {
     }
 }
 
+/// Whether a file has more names than the one it was found by. Who watches folders hears of it under the name it is written by alone.
+pub fn is_shared(stat: &Stat) -> bool {
+    stat.kind == larder_fingerprint::Kind::File && stat.nlink > 1
+}
+
 /// What was seen at a path: enough to tell whether somebody wrote there since.
 pub type Seen = Stat;
 
@@ -322,12 +327,19 @@ impl Tree {
         Ok(wrong)
     }
 
-    /// Whether the disk holds exactly what `rows` say.
+    /// Where the disk holds exactly what `rows` say: whether one of the files [is shared](is_shared).
     ///
     /// # Errors
     /// When a file cannot be read.
-    pub fn in_place(&self, rows: &[Row]) -> Result<bool, Fault> {
-        Ok(rows.is_empty() || self.out_of_place(rows)?.is_empty())
+    pub fn in_place(&self, rows: &[Row]) -> Result<Option<bool>, Fault> {
+        if rows.is_empty() {
+            return Ok(Some(false));
+        }
+        let paths: Vec<&[u8]> = rows.iter().map(|row| row.path.as_slice()).collect();
+        let scan = self.scanner.look(&paths)?;
+        let wrong = self.unlike(rows, &|path| scan.get(path))?;
+        let shared = || scan.iter().any(|entry| is_shared(&entry.stat));
+        Ok(wrong.is_empty().then(shared))
     }
 }
 

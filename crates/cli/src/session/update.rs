@@ -14,6 +14,7 @@ use super::changes::ChangeSet;
 use super::chunks::{self, Sources};
 use super::inputs::Rule;
 use super::outputs::Outputs;
+use super::tree::{is_shared, lossy};
 use super::{OpenError, Session};
 
 /// What an update of a session did.
@@ -85,7 +86,7 @@ impl Session<'_> {
         let every = (0..self.workspace.tasks.len()).collect();
         let everything = match changes.why_everything() {
             Some(why) => Some(why.to_owned()),
-            None => self.reaches_all(changes),
+            None => self.reaches_all(changes).or_else(|| self.shared(changes)),
         };
         let tasks = match everything {
             Some(_) => every,
@@ -156,6 +157,16 @@ impl Session<'_> {
             "{} is a global input",
             super::tree::lossy(found.path)
         ))
+    }
+
+    /// Why a change may have reached any file, if it may: under another name.
+    fn shared(&self, changes: &ChangeSet) -> Option<String> {
+        let tree = &self.tree;
+        let paths: Vec<&[u8]> = changes.paths().filter(|path| !path.is_empty()).collect();
+        let seen = tree.look(&paths).ok()?;
+        let shared = |seen: &Option<super::tree::Seen>| seen.as_ref().is_some_and(is_shared);
+        let at = seen.iter().position(shared)?;
+        Some(format!("{} has other names (hard links)", lossy(paths[at])))
     }
 
     /// The changes with what the disk and the ignore files say of them.
@@ -256,6 +267,11 @@ impl Session<'_> {
         Some(found.path.to_vec())
     }
 
+    /// The first change that reached the inputs of a task and is none of its outputs.
+    pub fn input_among(&self, task: usize, changes: &ChangeSet) -> Option<Vec<u8>> {
+        self.stale(task, i64::MIN, changes, &BTreeSet::from([task]))
+    }
+
     /// When a path was last changed, by the clock that stamps files; of one that is gone, when the folder was that it lay in.
     /// It is told late: a task may have begun after it.
     fn changed_ns(&self, path: &[u8]) -> i64 {
@@ -336,7 +352,8 @@ impl Session<'_> {
         let left = |state: &TaskState| {
             let success = state.success.as_ref();
             success.map(|success| success.key) == known.map(|known| known.key)
-                && self.tree.in_place(&state.owned).unwrap_or(false)
+                // A file with other names may change under one that nobody tells of.
+                && matches!(self.tree.in_place(&state.owned), Ok(Some(false)))
         };
         // What chunks made stands elsewhere.
         let whole = self.workspace.tasks[task].foreach.is_none();

@@ -48,6 +48,11 @@ impl Warm {
         self.vouched = true;
     }
 
+    /// Whether somebody told what changed before this run.
+    pub(super) fn is_vouched(&self) -> bool {
+        self.vouched
+    }
+
     /// Takes over what an earlier session knew of a task.
     pub(super) fn take(&mut self, task: usize, known: Known) {
         self.known[task] = Some(known);

@@ -35,7 +35,7 @@ pub mod plan;
 pub mod portable;
 mod scripted;
 pub mod settle;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;
 mod tops;
 pub mod watcher;

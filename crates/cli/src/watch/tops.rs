@@ -20,6 +20,8 @@ pub(super) struct Top {
     /// As it was spelled: a link in it may be made to lead elsewhere.
     spelled: PathBuf,
     identity: Identity,
+    /// Digest of what is mounted below: no watch tells of it.
+    mounted: [u8; 32],
     /// Where git's index lies.
     index: Option<PathBuf>,
     /// Digest of the set of files that git tracks.
@@ -38,6 +40,28 @@ fn identity(folder: &Path) -> Identity {
     }
     #[cfg(not(unix))]
     folder.is_dir().then_some((0, 0))
+}
+
+/// Digest of what is mounted in a folder, where the system tells it.
+fn mounted(folder: &Path) -> [u8; 32] {
+    let all = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
+    // Blanks stand there by their numbers.
+    let mut below: Vec<u8> = Vec::new();
+    for byte in folder.as_os_str().as_encoded_bytes() {
+        match byte {
+            b' ' | b'\t' | b'\n' | b'\\' => below.extend(format!("\\{byte:03o}").bytes()),
+            byte => below.push(*byte),
+        }
+    }
+    below.push(b'/');
+    let mut hasher = blake3::Hasher::new();
+    for line in all.split(|byte| *byte == b'\n') {
+        let place = line.split(|byte| *byte == b' ').nth(4);
+        if place.is_some_and(|place| place.starts_with(&below)) {
+            hasher.update(line).update(b"\n");
+        }
+    }
+    *hasher.finalize().as_bytes()
 }
 
 /// All of them, the root first.
@@ -82,6 +106,7 @@ impl Tops {
             Ok(Top {
                 prefix,
                 identity: identity(&folder),
+                mounted: mounted(&folder),
                 index,
                 tracked: None,
                 spelled,
@@ -129,8 +154,13 @@ impl Tops {
             identity(&top.folder) != top.identity
                 || top.spelled.canonicalize().ok().as_ref() != Some(&top.folder)
         };
-        let top = self.0.iter().find(moved)?;
-        Some(format!("{} was moved or replaced", top.folder.display()))
+        if let Some(top) = self.0.iter().find(moved) {
+            return Some(format!("{} was moved or replaced", top.folder.display()));
+        }
+        let other = |top: &&Top| mounted(&top.folder) != top.mounted;
+        let top = self.0.iter().find(other)?;
+        let folder = top.folder.display();
+        Some(format!("something was mounted or unmounted in {folder}"))
     }
 
     /// The path within the workspace of one on disk.

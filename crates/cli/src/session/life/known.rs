@@ -6,7 +6,7 @@ use crate::record::Status;
 
 use super::super::describe::{self, Basis};
 use super::super::inputs::Inputs;
-use super::super::tree::Fault;
+use super::super::tree::{Fault, is_shared};
 use super::super::warm::Known;
 use super::{Done, Life, hex};
 
@@ -71,13 +71,13 @@ impl Life<'_> {
     }
 
     /// What the session may go by from now on. Nothing, where something that changes cannot be told of: outputs of tool commands,
-    /// trees of git, what links lead to, files outside of the workspace or hidden in it.
-    pub(super) fn known(&self, basis: &Basis, key: [u8; 32]) -> Option<Known> {
+    /// trees of git, what links lead to, files with other names, outside of the workspace or hidden in it.
+    pub(super) fn known(&self, basis: &Basis, key: [u8; 32], shared: bool) -> Option<Known> {
         let session = self.run.session;
         let told = |inputs: &Inputs| {
             let link =
                 |row: &larder_fingerprint::Row| row.kind == larder_fingerprint::RowKind::Link;
-            inputs.git.is_empty() && !inputs.rows.iter().any(link)
+            inputs.git.is_empty() && !inputs.rows.iter().any(link) && !inputs.are_shared()
         };
         let seen = |row: &larder_fingerprint::Row| {
             let scanner = session.tree.scanner();
@@ -88,10 +88,29 @@ impl Life<'_> {
         };
         let mut discovered = basis.inputs.discovered.iter().flatten();
         let tools = &session.workspace.tasks[self.task].tools;
-        (tools.is_empty() && told(&basis.inputs) && told(&basis.global) && discovered.all(seen))
-            .then(|| Known {
-                parts: basis.parts.digest(),
-                key,
-            })
+        let discovered_alone = || {
+            let mut discovered = basis.inputs.discovered.iter().flatten().peekable();
+            // To look once more costs: not in a run before which nobody told of changes.
+            discovered.peek().is_none()
+                || session.warm.is_vouched() && !self.are_shared(discovered.map(|row| &row.path))
+        };
+        let told = tools.is_empty()
+            && told(&basis.inputs)
+            && told(&basis.global)
+            && discovered.all(seen)
+            && !shared
+            && discovered_alone();
+        told.then(|| Known {
+            parts: basis.parts.digest(),
+            key,
+        })
+    }
+
+    /// Whether one of these files has other names, by which it may be written unseen.
+    pub(super) fn are_shared<'p>(&self, paths: impl Iterator<Item = &'p Vec<u8>>) -> bool {
+        let session = self.run.session;
+        let paths: Vec<&[u8]> = paths.map(Vec::as_slice).collect();
+        let seen = session.tree.look(&paths);
+        !paths.is_empty() && seen.map_or(true, |seen| seen.iter().flatten().any(is_shared))
     }
 }

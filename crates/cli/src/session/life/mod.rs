@@ -237,10 +237,10 @@ impl Life<'_> {
                 && known
                 && interrupted.is_none()
                 && let Some(success) = last.success.as_ref().filter(|success| success.key == key)
-                && self.run.session.tree.in_place(&last.owned)?
+                && let Some(shared) = self.run.session.tree.in_place(&last.owned)?
             {
                 let mut done = self.up_to_date(success, &last, state);
-                done.known = self.known(&basis, key);
+                done.known = self.known(&basis, key, shared);
                 return Ok(done);
             }
             if self.run.session.cancel.is_raised() {
@@ -306,7 +306,15 @@ impl Life<'_> {
                 .as_ref()
                 .is_some_and(|update| update.task.success.is_some())
             {
-                done.known = self.known(&basis, done.key);
+                let shared = self.are_shared(done.rows.iter().map(|row| &row.path));
+                done.known = self.known(&basis, done.key, shared);
+            } else if spec.outputs.is_none()
+                && self.run.watching()
+                && done.sound
+                && done.record.status == Status::Ran
+            {
+                // Nothing is kept, but that it ran for these inputs is known. What changed meanwhile is told.
+                done.known = self.known(&basis, key, false);
             }
             done.changes = changes;
             return Ok(done);
@@ -394,7 +402,7 @@ impl Life<'_> {
             None if !known => why.push("it has not succeeded in this workspace before".to_owned()),
             None => why.push("its last run failed or could not be kept".to_owned()),
             Some(success) if success.key == *key => {
-                if !self.run.session.tree.in_place(&last.owned)? {
+                if self.run.session.tree.in_place(&last.owned)?.is_none() {
                     let wrong = self.run.session.tree.out_of_place(&last.owned)?;
                     why.extend(
                         wrong

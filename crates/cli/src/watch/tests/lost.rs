@@ -130,7 +130,6 @@ fn what_no_watch_tells_of_can_be_told_by_the_caller() {
 }
 
 #[test]
-#[cfg(unix)]
 fn links_among_more_paths_than_are_told_apart_are_known_all_the_same() {
     let (place, script) = scripted();
     let outside = place.root.with_file_name("outside");

@@ -4,11 +4,13 @@
 mod contract;
 mod disk;
 mod lost;
-#[cfg(unix)]
 mod random;
 mod rules;
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::config;
@@ -31,6 +33,7 @@ impl Place {
             _dir: dir,
         };
         fs::create_dir(&place.root).unwrap();
+        TOLD.set((place.root.clone(), BTreeMap::new()));
         for (path, content) in files {
             place.write(path, content);
         }
@@ -70,9 +73,27 @@ fn paths(changes: &ChangeSet) -> Vec<String> {
     changes.paths().map(text).collect()
 }
 
-/// The paths that changed by now.
+thread_local! {
+    /// The root of the test's workspace, and how what was told of it looked then.
+    static TOLD: RefCell<(PathBuf, BTreeMap<String, Option<Look>>)> = RefCell::default();
+}
+
+/// Enough of a stat to tell an edit.
+type Look = (u64, u64, i64, i64);
+
+/// The paths that changed by now, without those that are as they were when they were told before: a process that another test
+/// starts holds this one's open files for a moment, and when that closes them, they are told once more.
 fn changed(changes: &mut Changes) -> Vec<String> {
-    paths(&changes.sync())
+    let mut told = paths(&changes.sync());
+    TOLD.with_borrow_mut(|(root, before)| {
+        told.retain(|path| {
+            let stat = root.join(path).symlink_metadata().ok();
+            let look = stat.filter(fs::Metadata::is_file);
+            let look = look.map(|stat| (stat.ino(), stat.size(), stat.ctime(), stat.ctime_nsec()));
+            before.insert(path.clone(), look) != Some(look) || look.is_none()
+        });
+    });
+    told
 }
 
 /// Why everything may have changed by now.

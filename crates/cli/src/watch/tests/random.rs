@@ -173,7 +173,7 @@ fn whatever_differs_between_two_answers_is_told() {
             for number in 0..=random.below(8) {
                 edit(&place.root, &mut random, round * 10 + number);
             }
-            let told = super::changed(&mut changes);
+            let told = super::paths(&changes.sync());
             let after = snapshot(&place.root);
             covered(&told, &before, &after, seed);
             watched(&changes, &after, seed);
@@ -197,10 +197,10 @@ fn who_looks_only_where_he_is_told_knows_all_though_edits_go_on_meanwhile() {
         });
         let mut known = before;
         while !editor.is_finished() {
-            follow(&place.root, &super::changed(&mut changes), &mut known);
+            follow(&place.root, &super::paths(&changes.sync()), &mut known);
         }
         editor.join().unwrap();
-        follow(&place.root, &super::changed(&mut changes), &mut known);
+        follow(&place.root, &super::paths(&changes.sync()), &mut known);
         let after = snapshot(&place.root);
         assert_eq!(known, after, "seed {seed}");
         watched(&changes, &after, seed);
@@ -211,6 +211,6 @@ fn who_looks_only_where_he_is_told_knows_all_though_edits_go_on_meanwhile() {
             edit(&place.root, &mut random, number);
         }
         let last = snapshot(&place.root);
-        covered(&super::changed(&mut changes), &after, &last, seed);
+        covered(&super::paths(&changes.sync()), &after, &last, seed);
     }
 }

@@ -188,7 +188,6 @@ fn a_project_outside_is_told_by_its_prefix_and_its_folder_is_held_on_to() {
 }
 
 #[test]
-#[cfg(unix)]
 fn an_input_that_is_reached_through_a_link_may_always_have_changed() {
     let place = Place::new(&[(
         "larder.toml",

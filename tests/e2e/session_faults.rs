@@ -1,0 +1,162 @@
+//! Runs with a background session where it cannot know all: copies of a workspace, hard links, mounts, a session that is stopped.
+//! Nothing here is "up to date" that a run without the session would not find so.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use rustix::process::{Signal, kill_process};
+
+use crate::rights::mounting;
+use crate::sandbox::{Outcome, Sandbox};
+use crate::session::Live;
+
+const ONE: &str = "[tasks.build]\ncommand = \"echo $(basename $PWD) >> ../../ran.log; mkdir -p out && cat src/* > out/all\"\ninputs = [\"src/**\"]\noutputs = [\"out/**\"]\n";
+
+/// Runs until nothing is to do and the session says so.
+fn settle(live: &Live) {
+    for _ in 0..3 {
+        let outcome = live.sandbox.larder("run build");
+        assert_eq!(outcome.code, 0, "{}", outcome.all());
+    }
+}
+
+fn is_idle(outcome: &Outcome) -> bool {
+    assert_eq!(outcome.code, 0, "{}", outcome.all());
+    outcome.stderr.contains("everything is up to date")
+}
+
+#[test]
+fn the_session_of_a_workspace_does_not_answer_for_a_copy_of_it() {
+    let sandbox = Sandbox::new(&[]);
+    // So long a path has its socket elsewhere, which a copied file names.
+    let long = sandbox.root().join("x".repeat(120));
+    let (first, copy) = (long.join("first"), long.join("copy"));
+    fs::create_dir_all(first.join("src")).unwrap();
+    fs::write(
+        first.join("larder.toml"),
+        ONE.replace("../../", "../../../../"),
+    )
+    .unwrap();
+    fs::write(first.join("src/a"), "one").unwrap();
+    let larder = |root: &Path, line: &str| {
+        let mut command = sandbox.command_in(root);
+        command.args(line.split(' ')).env("TMPDIR", sandbox.base());
+        sandbox.run(&mut command)
+    };
+    assert_eq!(larder(&first, "session start").code, 0);
+    larder(&first, "run build");
+    larder(&first, "run build");
+    let copied = Command::new("cp").arg("-a").args([&first, &copy]).status();
+    assert!(copied.unwrap().success());
+    assert_eq!(larder(&copy, "session status").code, 1);
+    for _ in 0..3 {
+        larder(&copy, "run build");
+    }
+    fs::write(copy.join("src/a"), "two").unwrap();
+    let outcome = larder(&copy, "run build");
+    assert_eq!(
+        fs::read_to_string(copy.join("out/all")).unwrap(),
+        "two",
+        "{}",
+        outcome.all()
+    );
+    // Neither does the copy end it, nor take its socket away by having one of its own.
+    assert_eq!(larder(&copy, "session start").code, 0);
+    assert_eq!(larder(&copy, "session stop").stdout, "stopped\n");
+    assert_eq!(larder(&first, "session status").code, 0);
+    assert_eq!(larder(&first, "session stop").stdout, "stopped\n");
+}
+
+#[test]
+fn a_file_that_is_written_by_another_of_its_names_is_seen() {
+    let live = Live::new(Sandbox::new(&[
+        (
+            "larder.toml",
+            &format!("[workspace]\nprojects = [\"a\", \"b\"]\n{ONE}"),
+        ),
+        ("a/src/one", "one"),
+        ("b/src/two", "two"),
+    ]));
+    live.start();
+    settle(&live);
+    // The link is told of in `b` alone.
+    fs::remove_file(live.sandbox.path("b/src/two")).unwrap();
+    fs::hard_link(
+        live.sandbox.path("a/src/one"),
+        live.sandbox.path("b/src/two"),
+    )
+    .unwrap();
+    settle(&live);
+    live.sandbox.write("b/src/two", "three");
+    settle(&live);
+    assert_eq!(live.sandbox.read("a/out/all"), "three");
+    assert_eq!(live.sandbox.read("b/out/all"), "three");
+    // Of names outside nobody is told.
+    let outside = live.sandbox.base().join("outside");
+    fs::hard_link(live.sandbox.path("a/src/one"), &outside).unwrap();
+    live.sandbox.write("a/src/one", "four");
+    settle(&live);
+    fs::write(&outside, "five").unwrap();
+    live.sandbox.larder("run build");
+    assert_eq!(live.sandbox.read("a/out/all"), "five");
+}
+
+#[test]
+fn an_output_that_is_written_by_another_of_its_names_is_seen() {
+    let live = Live::new(Sandbox::new(&[
+        (
+            "larder.toml",
+            "[tasks.build]\ncommand = \"mkdir -p out; cat src > out/all; ln -f out/all ../other\"\ninputs = [\"src\"]\noutputs = [\"out/**\"]\n",
+        ),
+        ("src", "one"),
+    ]));
+    live.start();
+    settle(&live);
+    fs::write(live.sandbox.base().join("other"), "bad").unwrap();
+    let outcome = live.sandbox.larder("run build");
+    assert!(!is_idle(&outcome), "{}", outcome.all());
+    assert_eq!(live.sandbox.read("out/all"), "one");
+}
+
+#[test]
+fn what_is_mounted_elsewhere_or_later_is_seen() {
+    let live = Live::new(Sandbox::new(&[
+        ("larder.toml", &ONE.replace("../../", "../")),
+        ("src/a", "one"),
+    ]));
+    live.start();
+    settle(&live);
+    // The session does not see this mount.
+    let over = "mount -t tmpfs none src; echo two > src/a; $LARDER run build; cat out/all";
+    let Some(outcome) = mounting("what_is_mounted", &live.sandbox, over) else {
+        return;
+    };
+    assert_eq!(outcome.stdout, "two\n", "{}", outcome.all());
+    assert_eq!(live.session("stop").stdout, "stopped\n");
+    // This one sees it, but no watch tells.
+    let later = "$LARDER session start > /dev/null; for i in 1 2 3; do $LARDER run build; done; mount -t tmpfs none src; echo three > src/a; $LARDER run build; cat out/all; $LARDER session stop > /dev/null";
+    let outcome = mounting("what_is_mounted", &live.sandbox, later).unwrap();
+    assert_eq!(outcome.stdout, "three\n", "{}", outcome.all());
+}
+
+#[test]
+fn a_session_that_is_stopped_is_named_and_waited_for_once() {
+    let live = Live::new(Sandbox::simple());
+    let process = live.start();
+    settle(&live);
+    kill_process(process, Signal::STOP).unwrap();
+    live.sandbox.write("src.txt", "two\n");
+    let outcome = live.sandbox.larder("run build");
+    assert_eq!(live.sandbox.read("out/result.txt"), "two\n");
+    let said = outcome.stderr.matches("does not answer").count();
+    assert_eq!(said, 1, "{}", outcome.all());
+    let start = live.session("start");
+    assert_eq!(start.code, 2, "{}", start.all());
+    assert!(
+        start.stderr.contains("`larder session stop` ends it"),
+        "{}",
+        start.all()
+    );
+    assert_eq!(live.session("stop").stdout, "stopped\n");
+}
