@@ -400,3 +400,37 @@ fn no_source_is_no_work() {
         outcome.all()
     );
 }
+
+#[test]
+fn sources_of_the_root_are_named_from_the_project() {
+    let sandbox = Sandbox::new(&[
+        ("larder.toml", "[workspace]\nprojects = [\"p\"]\n"),
+        (
+            "p/larder.toml",
+            "[tasks.cc]\nforeach = [\"$ROOT$/shared/*.c\", \"own/*.c\"]\ncommands = [\"echo {in} {dir} {name} {stem} {out} > {out}\", [\"sh\", \"-c\", \"cat \\\"$0\\\" >> \\\"$1\\\"; echo $2\", \"{in}\", \"{out}\"]]\noutputs = [\"$ROOT$/out/{stem}.o\"]\n",
+        ),
+        ("shared/a.x.c", "a\n"),
+        ("p/own/b.c", "b\n"),
+    ]);
+    let outcome = sandbox.larder("cc -- more");
+    assert_eq!(outcome.code, 0, "{}", outcome.all());
+    assert_eq!(
+        sandbox.read("out/a.x.o"),
+        "../shared/a.x.c ../shared a.x.c a.x ../out/a.x.o\na\n"
+    );
+    assert_eq!(sandbox.read("out/b.o"), "own/b.c own b.c b ../out/b.o\nb\n");
+    assert!(
+        outcome.stdout.contains("p#cc[../shared/a.x.c]: more"),
+        "{}",
+        outcome.all()
+    );
+    let config = sandbox.read("p/larder.toml").replace("{stem}.o", "{in}.o");
+    sandbox.write("p/larder.toml", &config);
+    let outcome = sandbox.larder("cc");
+    assert_eq!(outcome.code, 1, "{}", outcome.all());
+    assert!(
+        outcome.stderr.contains("leads out of its folder"),
+        "{}",
+        outcome.all()
+    );
+}

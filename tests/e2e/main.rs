@@ -22,6 +22,7 @@ mod faults;
 mod foreach;
 mod foreach_chains;
 mod foreach_faults;
+mod foreach_filter;
 mod foreach_property;
 mod git_inputs;
 mod graph_filter;

@@ -6,6 +6,8 @@
 //! ```
 //!
 //! Each line of standard input is a path that changed, relative to the workspace; an empty line asks for the task again.
+#![allow(clippy::print_stdout)] // It speaks to whoever started it.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 use std::ffi::OsString;
 use std::io::BufRead;

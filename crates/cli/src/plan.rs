@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use larder_graph::{Graph, Link, NodeId};
 
 use crate::config::{DepKind, Workspace};
+use crate::select::graph_filter::Chosen;
 use crate::select::prune::LeftOut;
 
 /// The tasks of a run and their order.
@@ -21,6 +22,8 @@ pub struct Plan {
     pub partial: bool,
     /// What a graph filter left out, with the rule of each.
     pub left_out: Vec<LeftOut>,
+    /// Of which tasks a graph filter means only some chunks.
+    pub chunks: BTreeMap<usize, Chosen>,
 }
 
 /// A task's full name, `project#task`.
@@ -87,6 +90,7 @@ impl Plan {
             nodes,
             partial: false,
             left_out: Vec::new(),
+            chunks: BTreeMap::new(),
         };
         if !only {
             return Ok(whole);
@@ -124,6 +128,7 @@ impl Plan {
             requested: self.requested.intersection(&kept).copied().collect(),
             partial: true,
             left_out: self.left_out,
+            chunks: self.chunks,
         }
     }
 

@@ -87,6 +87,8 @@ pub struct ChunkCounts {
     pub failed: usize,
     /// Those of sources that are gone: their outputs were deleted.
     pub removed: usize,
+    /// Those that would be redone, but a graph filter left them as they are.
+    pub left_out: usize,
 }
 
 impl TaskRecord {

@@ -111,6 +111,9 @@ fn reason_to_leave_out(spec: &Task, done: &Done) -> Option<&'static str> {
     match done.record.status {
         Status::Failed => Some("it failed"),
         Status::Skipped => Some("it was not run"),
+        _ if done.record.chunks.is_some_and(|chunks| chunks.left_out > 0) => {
+            Some("some of its chunks were left out")
+        }
         _ if !done.sound => Some("it ran after a dependency had failed"),
         _ => unfit(spec),
     }

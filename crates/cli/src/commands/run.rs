@@ -55,7 +55,9 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &mut Session<'_>) 
     let delta = folder.map(|folder| super::delta::write(session, &ended.results, &folder));
     match delta.transpose() {
         Ok(told) => {
-            told.iter().for_each(|told| say(told));
+            if let Some(told) = &told {
+                say(told);
+            }
             Ok(code)
         }
         // What the tasks did stands; how they ended says more.

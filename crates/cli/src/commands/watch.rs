@@ -255,6 +255,7 @@ fn plan(
     let kept = whole.nodes.keys().copied().collect();
     Ok(Plan {
         left_out: whole.left_out,
+        chunks: whole.chunks,
         ..plan.keep(workspace, &kept)
     })
 }

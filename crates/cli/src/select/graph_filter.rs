@@ -105,14 +105,51 @@ impl GraphFilter {
         self.exclude.iter().find(|pattern| pattern.matches(id))
     }
 
+    /// Whether a pattern names single chunks of the task `id` as some to begin with.
+    pub fn names_chunks_of(&self, id: &str) -> bool {
+        let mut include = self.include.iter();
+        include.any(|pattern| pattern.means_chunks_of(id))
+    }
+
+    /// Which chunks of the task `id` are meant: those that are `named`, or all, without those that are left out. `None` is all
+    /// of them.
+    pub fn chosen(&self, id: &str, named: bool) -> Option<Chosen> {
+        let of = |patterns: &[Pattern]| -> Vec<Pattern> {
+            let patterns = patterns.iter();
+            let patterns = patterns.filter(|pattern| pattern.means_chunks_of(id));
+            patterns.cloned().collect()
+        };
+        let chosen = Chosen {
+            named: named.then(|| of(&self.include)),
+            excluded: of(&self.exclude),
+        };
+        (named || !chosen.excluded.is_empty()).then_some(chosen)
+    }
+
     /// Whether a pattern names `id` as one to begin with.
     pub fn includes(&self, id: &str) -> bool {
         self.include.iter().any(|pattern| pattern.matches(id))
     }
 }
 
+/// Some chunks of a task.
+#[derive(Debug, Clone)]
+pub struct Chosen {
+    named: Option<Vec<Pattern>>,
+    excluded: Vec<Pattern>,
+}
+
+impl Chosen {
+    /// Whether the chunk `id` is one of them.
+    pub fn takes(&self, id: &str) -> bool {
+        let named = |patterns: &Vec<Pattern>| patterns.iter().any(|pattern| pattern.matches(id));
+        self.named.as_ref().is_none_or(named)
+            && !self.excluded.iter().any(|pattern| pattern.matches(id))
+    }
+}
+
 /// A glob over ids, part by part.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Pattern {
     /// As typed, with its `!`.
     pub item: String,
@@ -176,6 +213,15 @@ impl Pattern {
                 .chunk_glob
                 .as_ref()
                 .is_none_or(|glob| chunk.is_some_and(|chunk| glob.is_match(chunk)))
+    }
+
+    /// Whether it means single chunks of the task `id`, should it have any.
+    pub fn means_chunks_of(&self, id: &str) -> bool {
+        let (project, task) = id.split_once('#').unwrap_or((id, ""));
+        let glob = self.task_glob.as_ref();
+        self.of_chunks
+            && self.project_glob.is_match(project)
+            && glob.is_none_or(|glob| glob.is_match(task))
     }
 
     /// Whether its project part means this project.
@@ -278,6 +324,18 @@ mod tests {
         assert_eq!(out("app#cc[src/a.c]"), Some("!app#cc"));
         assert_eq!(out("app#build"), None);
         assert!(filter.include.is_empty());
+    }
+
+    #[test]
+    fn chunks_are_chosen_by_name_and_left_out_by_name() {
+        let filter = parse("app#cc[src/*.c],!app#cc[**/old.c],!app#build").unwrap();
+        let takes = |named: bool, chunk: &str| filter.chosen("app#cc", named).unwrap().takes(chunk);
+        assert!(filter.names_chunks_of("app#cc") && !filter.names_chunks_of("app#build"));
+        assert!(takes(true, "app#cc[src/a.c]"));
+        assert!(!takes(true, "app#cc[src/old.c]"));
+        assert!(!takes(true, "app#cc[lib/a.c]") && takes(false, "app#cc[lib/a.c]"));
+        assert!(!takes(false, "app#cc[lib/old.c]"));
+        assert!(filter.chosen("app#build", false).is_none());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::config::{DepKind, Workspace};
 use crate::plan::{self, Plan};
 
-use super::graph_filter::{GraphFilter, Pattern};
+use super::graph_filter::{Chosen, GraphFilter, Pattern};
 use super::{hint, nearest};
 
 /// Why a graph filter, though it can be read, cannot be meant.
@@ -94,6 +94,8 @@ pub struct Request<'a> {
     pub requested: &'a BTreeSet<usize>,
     /// The full name of a task.
     pub id: &'a dyn Fn(usize) -> String,
+    /// Whether a task has chunks.
+    pub has_chunks: &'a dyn Fn(usize) -> bool,
     /// The hooks that follow a task when it succeeded.
     pub followers: &'a dyn Fn(usize) -> Vec<usize>,
     /// The hooks that follow everything.
@@ -112,17 +114,10 @@ pub fn prune(request: &Request<'_>, filter: &GraphFilter) -> (BTreeSet<usize>, V
         .iter()
         .filter_map(|(&task, id)| Some((task, filter.excluding(id)?)))
         .collect();
-    let starts: BTreeSet<usize> = if filter.include.is_empty() {
-        request.requested.clone()
-    } else {
-        let named = ids.iter().filter(|(_, id)| filter.includes(id));
-        named.map(|(&task, _)| task).collect()
-    };
+    let starts = starts(request, filter, &ids);
     let reached = |excludes: bool, depth: Option<usize>| {
         let out = |task: usize| excludes && excluded.contains_key(&task);
-        let up = filter.up.unwrap_or(Some(0));
-        let starts = walk(request, &starts, &out, Direction::Dependents, up);
-        with_hooks(request, starts, &out, depth)
+        reached(request, filter, &starts, &out, depth)
     };
     let depth = filter.depth.flatten();
     let kept = reached(true, depth);
@@ -154,6 +149,61 @@ pub fn prune(request: &Request<'_>, filter: &GraphFilter) -> (BTreeSet<usize>, V
         .collect();
     left_out.sort_by(|a, b| a.task.cmp(&b.task));
     (kept, left_out)
+}
+
+/// The tasks to begin with.
+fn starts(
+    request: &Request<'_>,
+    filter: &GraphFilter,
+    ids: &BTreeMap<usize, String>,
+) -> BTreeSet<usize> {
+    if filter.include.is_empty() {
+        return request.requested.clone();
+    }
+    let named = ids.iter().filter(|(task, id)| {
+        filter.includes(id) || ((request.has_chunks)(**task) && filter.names_chunks_of(id))
+    });
+    named.map(|(&task, _)| task).collect()
+}
+
+fn reached(
+    request: &Request<'_>,
+    filter: &GraphFilter,
+    starts: &BTreeSet<usize>,
+    out: &dyn Fn(usize) -> bool,
+    depth: Option<usize>,
+) -> BTreeSet<usize> {
+    let up = filter.up.unwrap_or(Some(0));
+    let starts = walk(request, starts, out, Direction::Dependents, up);
+    with_hooks(request, starts, out, depth)
+}
+
+/// Of which tasks that are `kept` only some chunks are meant: of those that are there for nothing but chunks that are named,
+/// and those that have some left out.
+pub fn chosen(
+    request: &Request<'_>,
+    filter: &GraphFilter,
+    kept: &BTreeSet<usize>,
+) -> BTreeMap<usize, Chosen> {
+    let ids: BTreeMap<usize, String> = (request.graph.nodes())
+        .map(|(_, &task)| (task, (request.id)(task)))
+        .collect();
+    let starts = starts(request, filter, &ids);
+    let out = |task: usize| filter.excluding(&ids[&task]).is_some();
+    let named = |task: usize| {
+        let id = &ids[&task];
+        if filter.includes(id) || !filter.names_chunks_of(id) {
+            return false;
+        }
+        let mut others = starts.clone();
+        others.remove(&task);
+        let others = reached(request, filter, &others, &out, filter.depth.flatten());
+        !others.contains(&task)
+    };
+    let tasks = kept.iter().filter(|task| (request.has_chunks)(**task));
+    tasks
+        .filter_map(|&task| Some((task, filter.chosen(&ids[&task], named(task))?)))
+        .collect()
 }
 
 /// The tasks that a walk along what tasks need reaches from `starts` within `depth` steps, without entering those that
@@ -222,16 +272,16 @@ pub fn plan(
         return Ok(plan);
     }
     let followers = plan::followers(workspace);
-    let (kept, left_out) = prune(
-        &Request {
-            graph: &plan.graph,
-            requested: &plan.requested,
-            id: &|task| plan::task_id(workspace, task),
-            followers: &|task| followers[task].clone(),
-            after_all: &workspace.after_all,
-        },
-        filter,
-    );
+    let request = Request {
+        graph: &plan.graph,
+        requested: &plan.requested,
+        id: &|task| plan::task_id(workspace, task),
+        has_chunks: &|task| workspace.tasks[task].foreach.is_some(),
+        followers: &|task| followers[task].clone(),
+        after_all: &workspace.after_all,
+    };
+    let (kept, left_out) = prune(&request, filter);
+    let chunks = chosen(&request, filter, &kept);
     if kept.is_empty() && !left_out.is_empty() && !may_be_empty {
         let rules: BTreeSet<&Rule> = left_out.iter().map(|left_out| &left_out.rule).collect();
         let rules: Vec<String> = rules.iter().map(ToString::to_string).collect();
@@ -244,14 +294,19 @@ pub fn plan(
     }
     Ok(Plan {
         left_out,
+        chunks,
         ..plan.keep(workspace, &kept)
     })
 }
 
-/// Refuses a pattern that matches no task of the workspace.
+/// Refuses a pattern that matches no task of the workspace. Which chunks there are shows when a task is taken apart.
 fn check(workspace: &Workspace, pattern: &Pattern) -> Result<(), FilterError> {
-    let ids = || (0..workspace.tasks.len()).map(|task| plan::task_id(workspace, task));
-    if ids().any(|id| pattern.matches(&id)) {
+    let means = |task: usize| {
+        let id = plan::task_id(workspace, task);
+        let with_chunks = workspace.tasks[task].foreach.is_some();
+        pattern.matches(&id) || (with_chunks && pattern.means_chunks_of(&id))
+    };
+    if (0..workspace.tasks.len()).any(means) {
         return Ok(());
     }
     let what = if pattern.of_chunks { "chunk" } else { "task" };

@@ -292,7 +292,7 @@ impl Session<'_> {
             };
             log::debug!(target: STATE, "{} {what}", super::tree::lossy(changed.path));
         }
-        let sourced = (0..self.workspace.tasks.len()).any(|task| {
+        let of_chunks = (0..self.workspace.tasks.len()).any(|task| {
             let sources = self.compiled.sources(&self.workspace, task).ok().flatten();
             let reaches = |sources: &Sources| {
                 let mut changes = changes.iter().filter(|changed| !changed.rules);
@@ -309,7 +309,7 @@ impl Session<'_> {
             ) else {
                 return true;
             };
-            if sourced && rule.is_wide() {
+            if of_chunks && rule.is_wide() {
                 // Which of its inputs are left out hangs on these sources.
                 return true;
             }

@@ -96,6 +96,7 @@ impl Case {
             graph: &graph,
             requested: &self.requested,
             id: &|task| format!("p#{task}"),
+            has_chunks: &|_| false,
             followers: &|task| {
                 (0..self.follows.len())
                     .filter(|&hook| self.follows[hook] == Some(task))

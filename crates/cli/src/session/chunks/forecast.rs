@@ -14,8 +14,9 @@ use super::expand::{Expansion, expand};
 use super::format;
 use super::keys::Keys;
 use super::lived::Lived;
+use super::partial;
 use super::stale::{self, Stale};
-use super::sum;
+use super::told;
 
 /// Judges a task with chunks; `open` are those it depends on that would run first. Answers what lies of its outputs, as far
 /// as it is known.
@@ -43,7 +44,8 @@ pub(in super::super) fn judge(
     let expansion = expand(run, task)?;
     let keys = Keys::gather(run, task, deps, &expansion)?;
     let forced = run.forced(task);
-    let look = stale::look(run, task, &expansion, &keys, &table, &last, !forced)?;
+    let mut look = stale::look(run, task, &expansion, &keys, &table, &last, !forced)?;
+    look.choose(run, task, &expansion);
     let new = keys.common.explain(&session.secret);
     let old = keys
         .common
@@ -73,7 +75,7 @@ pub(in super::super) fn judge(
         forecast.why.extend(words::changes(&forecast.changes));
         forecast
             .why
-            .extend(sum::told(&expansion, &keys, &look, &table));
+            .extend(told::told(&expansion, &keys, &look, &table));
     }
     let restorable = if forced || !open.is_empty() || !session.workspace.tasks[task].store {
         0
@@ -92,7 +94,9 @@ pub(in super::super) fn judge(
         forecast.why.extend(open.iter().map(first));
         Verdict::MayRun
     } else if look.is_nothing() && open.is_empty() {
-        forecast.why.push(sum::nothing(total));
+        if look.left.is_empty() {
+            forecast.why.push(told::nothing(total));
+        }
         Verdict::UpToDate
     } else if runs == 0 && restorable > 0 {
         Verdict::WouldRestore
@@ -108,7 +112,8 @@ pub(in super::super) fn judge(
             .why
             .push(format!("{runs} of {total} chunks would run{more}"));
     }
-    let rows = Arc::new(last.owned);
+    let there = partial::on_disk(run, &expansion, &look)?;
+    let rows = there.unwrap_or_else(|| Arc::new(last.owned));
     run.chunks.keep(
         task,
         Lived::new(&forecast.id, expansion, keys, Arc::clone(&rows)),

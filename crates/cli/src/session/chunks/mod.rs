@@ -23,6 +23,7 @@ mod format;
 mod judge;
 mod keys;
 mod lived;
+mod partial;
 mod restore;
 mod shell;
 mod slots;
@@ -30,6 +31,7 @@ mod sources;
 mod stale;
 mod sum;
 mod tabled;
+mod told;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -163,10 +165,13 @@ pub(super) fn live(life: &mut Life<'_>) -> Result<Done, Fault> {
             .unwrap_or_default();
         let expansion = expand::expand(run, life.task)?;
         let keys = keys::Keys::gather(run, life.task, &life.deps, &expansion)?;
-        let look = stale::look(run, life.task, &expansion, &keys, &table, &last, may_skip)?;
+        let mut look = stale::look(run, life.task, &expansion, &keys, &table, &last, may_skip)?;
+        look.choose(run, life.task, &expansion);
         log::debug!(target: KEY, "{} chunks, {} of them stale, {} sources gone", expansion.chunks.len(), look.stale.len(), look.gone.len());
-        if interrupted.is_none() && look.is_nothing() && may_skip {
-            return Ok(sum::up_to_date(life, expansion, keys, &look, &table, &last));
+        if interrupted.is_none() && look.is_nothing() && (may_skip || look.partial) {
+            let there = partial::on_disk(run, &expansion, &look)?;
+            let there = there.unwrap_or_else(|| Arc::new(last.owned));
+            return Ok(sum::up_to_date(life, expansion, keys, &look, &table, there));
         }
         if session.cancel.is_raised() {
             return Err(Fault::words("interrupted before it started"));
@@ -189,7 +194,7 @@ pub(super) fn live(life: &mut Life<'_>) -> Result<Done, Fault> {
             continue;
         }
         let old = keys.common.explained_before(state.explanation(&life.id));
-        let changes = sum::say_why(
+        let changes = told::say_why(
             life,
             &expansion,
             &keys,
@@ -214,7 +219,7 @@ fn redo(
     life: &mut Life<'_>,
     expansion: expand::Expansion,
     keys: keys::Keys,
-    look: stale::Look,
+    mut look: stale::Look,
     table: &format::Table,
     last: &[Row],
     mut owned: BTreeMap<Vec<u8>, Row>,
@@ -232,9 +237,11 @@ fn redo(
     // What no chunk of today declares or has written goes: its source is gone, or its output is another one.
     let kept = after.paths();
     let folders = wide.prefixes();
+    let spared = partial::spared(&look, table, last, &owned);
     let orphans: Vec<Vec<u8>> = owned
         .keys()
         .filter(|path| !kept.contains(path.as_slice()) && !expansion.outputs.covers(path))
+        .filter(|path| !spared.contains(path.as_slice()))
         .cloned()
         .collect();
     let emptied = folders_of(&orphans, folders);
@@ -248,7 +255,8 @@ fn redo(
         && !run.forced(life.task)
         && !life.after_failure
         && run.unseen(life.task).is_none();
-    let mut stale = look.stale;
+    partial::leave(&mut after, &expansion, &look, table, last, &owned);
+    let mut stale = std::mem::take(&mut look.stale);
     if spec.store || run.forced(life.task) {
         life.record.cache = CacheUse::Bypassed;
     }
@@ -273,7 +281,15 @@ fn redo(
     if !stale.is_empty() {
         work::run(life, &expansion, &keys, &stale, &owned, &covers, &mut after)?;
     }
-    Ok(sum::done(life, expansion, keys, after, owned.into_keys()))
+    let there = partial::on_disk(run, &expansion, &look)?;
+    Ok(sum::done(
+        life,
+        expansion,
+        keys,
+        after,
+        owned.into_keys(),
+        there,
+    ))
 }
 
 /// Writes the intent record. Where every output of the other chunks is one path and in place, as it was just seen to be,

@@ -17,6 +17,8 @@ struct Counts {
     free: usize,
     /// Tasks that wait for a slot: they come before further chunks.
     tasks: usize,
+    /// Threads that wait. Where there are none nobody is woken: that would be a call of the system for every task.
+    waiting: usize,
 }
 
 /// Gives a slot back when it is dropped.
@@ -35,6 +37,7 @@ impl Slots {
             counts: Mutex::new(Counts {
                 free: count.get(),
                 tasks: 0,
+                waiting: 0,
             }),
             changed: Condvar::new(),
         }
@@ -45,10 +48,23 @@ impl Slots {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'g>(&self, counts: MutexGuard<'g, Counts>) -> MutexGuard<'g, Counts> {
-        self.changed
+    fn wait<'g>(&self, mut counts: MutexGuard<'g, Counts>) -> MutexGuard<'g, Counts> {
+        counts.waiting += 1;
+        let mut counts = self
+            .changed
             .wait(counts)
-            .unwrap_or_else(PoisonError::into_inner)
+            .unwrap_or_else(PoisonError::into_inner);
+        counts.waiting -= 1;
+        counts
+    }
+
+    /// Wakes those that wait, after a change.
+    fn changed(&self, counts: MutexGuard<'_, Counts>) {
+        let waiting = counts.waiting > 0;
+        drop(counts);
+        if waiting {
+            self.changed.notify_all();
+        }
     }
 
     /// Waits for a slot for a task.
@@ -60,15 +76,15 @@ impl Slots {
         }
         counts.tasks -= 1;
         counts.free -= 1;
-        drop(counts);
         // Chunks stand back as long as a task waits.
-        self.changed.notify_all();
+        self.changed(counts);
     }
 
     /// Frees a slot.
     pub fn give(&self) {
-        self.counts().free += 1;
-        self.changed.notify_all();
+        let mut counts = self.counts();
+        counts.free += 1;
+        self.changed(counts);
     }
 
     /// Waits for a slot that no task wants.

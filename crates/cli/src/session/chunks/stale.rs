@@ -11,8 +11,9 @@ use crate::state::TaskState;
 
 use super::super::Run;
 use super::super::format::List;
+use super::super::outputs::project_dir;
 use super::super::tree::{Fault, lossy};
-use super::expand::Expansion;
+use super::expand::{Expansion, name, relative};
 use super::format::{Kept, Table};
 use super::keys::{self, Files, Keys};
 
@@ -31,6 +32,10 @@ pub(super) struct Look {
     pub loose: usize,
     /// Files that earlier lists of discovered inputs name, as they are now.
     pub files: Files,
+    /// Chunks that would be redone, but a graph filter leaves them as they are.
+    pub left: Vec<Stale>,
+    /// Whether a graph filter means only some chunks, so that nothing else of the task is touched.
+    pub partial: bool,
 }
 
 /// A chunk to be redone.
@@ -49,6 +54,23 @@ impl Look {
     /// Whether there is nothing to do.
     pub(super) fn is_nothing(&self) -> bool {
         self.stale.is_empty() && self.gone.is_empty() && self.loose == 0
+    }
+
+    /// Leaves only the chunks that a graph filter means.
+    pub(super) fn choose(&mut self, run: &Run<'_>, task: usize, expansion: &Expansion) {
+        let Some(chosen) = run.plan().chunks.get(&task) else {
+            return;
+        };
+        let id = run.id(task);
+        let takes = |within: &[u8]| chosen.takes(&name(&id, within));
+        let stale = std::mem::take(&mut self.stale).into_iter();
+        (self.stale, self.left) =
+            stale.partition(|stale| takes(&expansion.chunks[stale.index].within));
+        let dir = project_dir(&run.session.workspace, task);
+        self.gone
+            .retain(|source| relative(run.session, dir, source).is_some_and(|path| takes(&path)));
+        self.loose = 0;
+        self.partial = true;
     }
 }
 
@@ -137,6 +159,8 @@ pub(super) fn look(
         gone,
         loose: before.owned.len().saturating_sub(held),
         files,
+        left: Vec::new(),
+        partial: false,
     })
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use larder_cache::{self as cache, Row};
-use larder_fingerprint::{Change, Explanation, Row as InputRow};
+use larder_fingerprint::Row as InputRow;
 
 use crate::execute::Exit;
 use crate::execute::log::Log;
@@ -24,9 +24,7 @@ use super::keys::{self, Keys};
 use super::lived::Lived;
 use super::stale::{self, Look};
 use super::tabled::tabled;
-
-/// So many chunks are named where words are for people.
-const NAMED: usize = 10;
+use super::told::{left_out, nothing, some};
 
 /// What is known of a chunk after its life.
 #[derive(Debug, Clone)]
@@ -66,6 +64,8 @@ impl New {
 pub(super) struct After {
     /// By index: those that may be skipped from now on.
     kept: BTreeMap<usize, New>,
+    /// By index: those that a graph filter left as they are.
+    left: BTreeMap<usize, New>,
     /// What chunks wrote that may not.
     loose: Vec<Row>,
     /// The logs of hits, by name, to be shown again.
@@ -98,6 +98,7 @@ impl After {
     ) -> After {
         let mut after = After {
             kept: BTreeMap::new(),
+            left: BTreeMap::new(),
             loose: Vec::new(),
             hits: Vec::new(),
             counts: ChunkCounts {
@@ -113,7 +114,12 @@ impl After {
             not_begun: 0,
             shared_doubt: false,
         };
-        let stale: BTreeSet<usize> = look.stale.iter().map(|stale| stale.index).collect();
+        let stale: BTreeSet<usize> = look
+            .stale
+            .iter()
+            .chain(&look.left)
+            .map(|stale| stale.index)
+            .collect();
         for (index, chunk) in expansion.chunks.iter().enumerate() {
             let kept = table.chunks.get(&chunk.source.path);
             let Some(kept) = kept.filter(|_| !stale.contains(&index)) else {
@@ -146,6 +152,13 @@ impl After {
     pub(super) fn not_begun<'r>(&mut self, count: usize, rows: impl Iterator<Item = &'r Row>) {
         self.not_begun = count;
         self.loose.extend(rows.cloned());
+    }
+
+    /// So many chunks were left as they are; what is known of them, and what of all that is not redone is owned.
+    pub(super) fn leave(&mut self, count: usize, left: BTreeMap<usize, New>, rows: Vec<Row>) {
+        self.counts.left_out = count;
+        self.left = left;
+        self.loose.extend(rows);
     }
 
     fn hit(&mut self, expansion: &Expansion, index: usize, new: &New) {
@@ -227,43 +240,28 @@ impl After {
     }
 }
 
-/// The first of some texts, and how many more there are.
-fn some(mut texts: Vec<String>, what: &str) -> Vec<String> {
-    texts.dedup();
-    let more = texts.len().saturating_sub(NAMED);
-    texts.truncate(NAMED);
-    if more > 0 {
-        texts.push(format!("and {more} more {what}"));
-    }
-    texts
-}
-
-/// Words for a task of so many chunks of which nothing has to be redone.
-pub(super) fn nothing(total: usize) -> String {
-    if total == 0 {
-        return "no file matches its `foreach`".to_owned();
-    }
-    "nothing its chunks read changed, and their outputs are as they left them".to_owned()
-}
-
-/// The end of a task of which nothing had to be redone.
+/// The end of a task of which nothing had to be redone; `rows` are what it hands on.
 pub(super) fn up_to_date(
     life: &mut Life<'_>,
     expansion: Expansion,
     keys: Keys,
     look: &Look,
     table: &Table,
-    last: &TaskState,
+    rows: Arc<Vec<Row>>,
 ) -> Done {
     let whole = keys.whole(&look.keys);
     let total = expansion.chunks.len();
-    life.record.why.push(nothing(total));
+    life.record.why.push(match look.left.len() {
+        0 => nothing(total),
+        left => left_out(left, total),
+    });
     life.record.status = Status::UpToDate;
     life.record.cache = CacheUse::Hit;
     life.record.key = Some(hex(&whole));
     life.record.chunks = Some(ChunkCounts {
         total,
-        up_to_date: total,
+        up_to_date: total - look.left.len(),
+        left_out: look.left.len(),
         ..ChunkCounts::default()
     });
     let saved_ms = table.chunks.values().map(|kept| kept.duration_ms).sum();
@@ -276,7 +274,6 @@ pub(super) fn up_to_date(
             }
         }
     }
-    let rows = Arc::new(last.owned.clone());
     let manifest = cache::digest(&rows);
     life.run.chunks.keep(
         life.task,
@@ -306,72 +303,15 @@ fn seconds(ms: u64) -> f64 {
     ms as f64 / 1000.0
 }
 
-/// Words for why chunks are redone. Answers what changed for all of them.
-#[allow(clippy::too_many_arguments)] // One call; a struct would only rename the list.
-pub(super) fn say_why(
-    life: &mut Life<'_>,
-    expansion: &Expansion,
-    keys: &Keys,
-    look: &Look,
-    table: &Table,
-    last: &TaskState,
-    old: Option<&Explanation>,
-    interrupted: bool,
-) -> Vec<Change> {
-    let new = keys.common.explain(&life.run.session.secret);
-    let changes = old
-        .map(|old| larder_fingerprint::diff(old, &new))
-        .unwrap_or_default();
-    let why = &mut life.record.why;
-    if life.run.forced(life.task) {
-        why.push("forced".to_owned());
-    }
-    if life.after_failure {
-        why.push("a task it follows failed".to_owned());
-    }
-    if interrupted {
-        why.push("its last run was cut off".to_owned());
-    }
-    if table.chunks.is_empty() && last.owned.is_empty() && old.is_none() {
-        why.push("it has not succeeded in this workspace before".to_owned());
-        return changes;
-    }
-    why.extend(words::changes(&changes));
-    why.extend(told(expansion, keys, look, table));
-    changes
-}
-
-/// What is to be done for single chunks and why, named as far as people read.
-pub(super) fn told(expansion: &Expansion, keys: &Keys, look: &Look, table: &Table) -> Vec<String> {
-    let mut lines = Vec::new();
-    for stale in look.stale.iter().take(NAMED) {
-        let reasons = stale::why(stale, expansion, keys, table, &look.files);
-        if !reasons.is_empty() {
-            let within = lossy(&expansion.chunks[stale.index].within);
-            lines.push(format!("[{within}]: {}", reasons.join(", ")));
-        }
-    }
-    if look.stale.len() > NAMED && !lines.is_empty() {
-        lines.push(format!("and {} more chunks", look.stale.len() - NAMED));
-    }
-    let gone = look
-        .gone
-        .iter()
-        .map(|source| format!("source {} is gone", lossy(source)));
-    lines.extend(some(gone.collect(), "sources"));
-    if look.stale.is_empty() && look.gone.is_empty() && look.loose > 0 {
-        lines.push("outputs are left of chunks that are no more".to_owned());
-    }
-    lines
-}
-
-/// The end of a task of which something was redone. `before` are the paths it owned.
+/// The end of a task of which something was redone. `before` are the paths it owned; `there` is what it hands on, where that
+/// is not all that it owns.
 pub(super) fn done(
     life: &mut Life<'_>,
     expansion: Expansion,
     keys: Keys,
     mut after: After,
     before: impl Iterator<Item = Vec<u8>>,
+    there: Option<Arc<Vec<Row>>>,
 ) -> Done {
     let run = life.run;
     after.refuse_shared(&life.id, &expansion);
@@ -394,8 +334,16 @@ pub(super) fn done(
     owned.dedup_by(|a, b| a.path == b.path);
     let chunk_keys: Vec<[u8; 32]> = after.kept.values().map(|new| new.key).collect();
     let whole = keys.whole(&chunk_keys);
-    let table = tabled(&expansion, &after.kept, &owned);
-    let manifest = cache::digest(&owned);
+    let made = after.paths();
+    let mut known = std::mem::take(&mut after.left);
+    // What another chunk wrote over is not theirs any more.
+    known.retain(|_, new| !new.rows.iter().any(|row| made.contains(&row.path)));
+    known.extend(after.kept.iter().map(|(index, new)| (*index, new.clone())));
+    let table = tabled(&expansion, &known, &owned);
+    let owned = Arc::new(owned);
+    let partial = there.is_some();
+    let rows = there.unwrap_or_else(|| Arc::clone(&owned));
+    let manifest = cache::digest(&rows);
     let closure = describe::closure(&manifest, &life.deps);
     let gone: Vec<Vec<u8>> = before.collect();
     run.claim(&life.id, gone.iter(), &owned);
@@ -447,8 +395,10 @@ pub(super) fn done(
         duration_ms,
         discovered: None,
     });
-    let explanation = describe::encode(&keys.common.explain(&run.session.secret));
-    let rows = Arc::new(owned);
+    // What is left was made of what was explained before.
+    let explanation = (!partial)
+        .then(|| describe::encode(&keys.common.explain(&run.session.secret)))
+        .flatten();
     run.chunks.keep(
         life.task,
         Lived::new(&life.id, expansion, keys, Arc::clone(&rows)),
@@ -461,7 +411,7 @@ pub(super) fn done(
         update: Some(Update {
             task: TaskState {
                 success,
-                owned: rows.as_ref().clone(),
+                owned: owned.as_ref().clone(),
             },
             explanation,
             log: Some(Vec::new()),

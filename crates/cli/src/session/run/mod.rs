@@ -38,6 +38,7 @@ pub const GRACE: Duration = Duration::from_secs(5);
 
 /// What a run was asked to do, besides which tasks.
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools)] // Each is a choice of its own, and all can be made together.
 pub struct Options {
     /// `Some` of nothing: force everything; else projects and tasks to force.
     pub force: Option<Vec<String>>,
