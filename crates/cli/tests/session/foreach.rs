@@ -1,6 +1,8 @@
 //! Tasks with chunks in a session: which changes reach them, and that nothing is missed.
 //! Does not know what a run makes of single chunks.
 
+use larder::session::run::Beside;
+
 use super::random::Random;
 use super::*;
 
@@ -183,4 +185,45 @@ fn a_kept_session_misses_no_chunk() {
     session.resume().unwrap();
     session.update(&ChangeSet::new()).unwrap();
     assert_eq!(which(&run(&mut session), Status::UpToDate).len(), 4);
+}
+
+/// Writes a depfile while the last task is at work, tells of it, and lets that one go on.
+struct Meddler<'h>(&'h Host);
+
+impl Beside for Meddler<'_> {
+    fn ender(&self) -> Box<dyn Fn()> {
+        Box::new(|| {})
+    }
+
+    fn go(&mut self, run: &Run<'_>) {
+        let told = fs::read_to_string(self.0.path("../began")).unwrap();
+        assert_eq!(told, "began\n");
+        self.0.write("out/src/a.c.o.d", "out/src/a.c.o: src/a.c\n");
+        run.interrupt(&changes(&["out/src/a.c.o.d", "out/src/a.c.o"]));
+        fs::write(self.0.path("../go"), "go\n").unwrap();
+    }
+}
+
+#[test]
+fn a_depfile_that_a_chunk_wrote_stops_no_task() {
+    let host = Host::new(CHUNKS);
+    let text = fs::read_to_string(host.path("larder.toml")).unwrap();
+    let slow = "echo began > ../began; read word < ../go; ";
+    let text = text.replace("\"find out", &format!("\"{slow}find out"));
+    host.write("larder.toml", &text);
+    for pipe in ["../began", "../go"] {
+        let made = std::process::Command::new("mkfifo")
+            .arg(host.path(pipe))
+            .status();
+        assert!(made.unwrap().success());
+    }
+    let mut session = host.load();
+    let all = session.compiled.task(".#all").unwrap();
+    let plan = Plan::new(&session.workspace, BTreeSet::from([all]), false).unwrap();
+    let options = Options::plain();
+    let ended = session
+        .run_beside(&plan, &options, &show(), Some(&mut Meddler(&host)))
+        .unwrap();
+    assert_eq!(which(&ended, Status::Failed), [""; 0], "{ended:?}");
+    assert_eq!(which(&ended, Status::Ran), [".#all", ".#cc", ".#gen"]);
 }
