@@ -173,3 +173,27 @@ fn copy_out(folder: &Dir, name: &[u8], place: &Path) -> io::Result<()> {
     }
     folder.remove_file(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_not_there_and_a_folder_that_holds_something_may_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("file"), "1").unwrap();
+        std::fs::create_dir_all(dir.path().join("full/empty")).unwrap();
+        let tree = Tree::open(dir.path().into()).unwrap();
+        assert!(!remove(&tree, b"gone", false).unwrap());
+        assert!(!remove(&tree, b"gone", true).unwrap());
+        assert!(!remove(&tree, b"full", true).unwrap());
+        // Neither is what it was taken for: whoever asked is to know that it stays.
+        remove(&tree, b"full", false).unwrap_err();
+        remove(&tree, b"file", true).unwrap_err();
+        assert!(dir.path().join("full/empty").is_dir() && dir.path().join("file").is_file());
+        assert!(remove(&tree, b"full/empty", true).unwrap());
+        assert!(remove(&tree, b"full", true).unwrap());
+        assert!(remove(&tree, b"file", false).unwrap());
+        assert_eq!(dir.path().read_dir().unwrap().count(), 0);
+    }
+}

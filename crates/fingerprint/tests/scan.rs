@@ -194,6 +194,12 @@ fn a_file_that_changes_or_vanishes_under_the_reader_is_told_apart() {
         scanner.digest(&entry),
         Err(ReadError::Vanished { .. })
     ));
+    // A folder that took the file's place.
+    files.write("src.txt/below", "x");
+    assert!(matches!(
+        scanner.digest(&entry),
+        Err(ReadError::Changed { .. })
+    ));
 }
 
 #[test]

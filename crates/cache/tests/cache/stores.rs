@@ -316,6 +316,22 @@ fn an_entry_or_artifact_that_cannot_be_opened_is_an_error_and_no_miss() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn a_store_opens_without_a_lease_for_want_of_rights_and_for_no_other_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(DiskStore::open(dir.path()).unwrap());
+    let leases = dir.path().join("v1/leases");
+    std::fs::remove_dir(&leases).unwrap();
+    // Nobody may make a file there, whoever they are.
+    std::os::unix::fs::symlink("/sys", &leases).unwrap();
+    let store = DiskStore::open(dir.path()).unwrap();
+    assert!(store.get(&Key([7; 32])).unwrap().is_none());
+    std::fs::remove_file(&leases).unwrap();
+    std::fs::write(&leases, "no folder").unwrap();
+    assert!(DiskStore::open(dir.path()).is_err());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn an_entry_that_cannot_be_read_is_an_error_and_stays() {
     let sandbox = Sandbox::new();
     let key = Key([7; 32]);
