@@ -288,7 +288,11 @@ fn recover(session: &Session<'_>, state: &State, part: &mut Part<'_>) -> Result<
                 "the last run of {name} was cut off, and what that run started cannot be ended: {error}\n  end it by hand and try again"
             ))
         })?;
-        if let Some(foreign) = &record.foreign {
+        // What chunks declare is less than what the globs of their task take: there, nothing is known to be the task's own.
+        let tasks = &session.workspace.tasks;
+        let task = session.compiled.task(name);
+        let chunked = task.is_some_and(|task| tasks[task].foreach.is_some());
+        if let Some(foreign) = record.foreign.as_ref().filter(|_| !chunked) {
             let there = by_path(listed(session, part.outputs)?);
             part.owned
                 .extend(there.filter(|(path, _)| !foreign.contains(path)));
