@@ -66,6 +66,9 @@ fn kept(root: &Path) -> BTreeMap<String, (i64, i64, u64)> {
     found
 }
 
+/// What is done to the workspace, in words and in deed, and which tasks run for it.
+type Change<'c> = (&'c str, &'c dyn Fn(), &'c [&'c str]);
+
 /// What a run says of its work: how many tasks it looked at and how often it asked the disk.
 fn counters(live: &Live) -> (serde_json::Value, serde_json::Value) {
     let outcome = live.sandbox.larder("run build --json");
@@ -120,7 +123,6 @@ fn every_change_is_seen_and_only_what_it_reaches_is_looked_at() {
         sandbox.larder("build");
     }
     sandbox.ran();
-    type Change<'c> = (&'c str, &'c dyn Fn(), &'c [&'c str]);
     let changes: [Change<'_>; 7] = [
         ("an edit", &|| sandbox.write("b/src/two", "2\n"), &["b"]),
         (

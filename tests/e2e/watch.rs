@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::sandbox::Sandbox;
 
 /// Longer than any machine takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Writes a file as an editor does that means well: nobody sees it half written, and one change is one change.
 pub(crate) fn save(sandbox: &Sandbox, path: &str, text: &str) {
