@@ -160,3 +160,23 @@ fn a_session_that_is_stopped_is_named_and_waited_for_once() {
     );
     assert_eq!(live.session("stop").stdout, "stopped\n");
 }
+
+#[test]
+fn a_state_that_was_put_back_is_not_gone_by() {
+    let live = Live::new(Sandbox::new(&[
+        (
+            "larder.toml",
+            "[tasks.build]\ncommand = \"mkdir -p out; date +%N > out/all\"\ninputs = [\"src\"]\noutputs = [\"out/**\"]\n",
+        ),
+        ("src", "one"),
+    ]));
+    live.start();
+    settle(&live);
+    let state = live.sandbox.path(".larder/state");
+    let old = fs::read(&state).unwrap();
+    live.sandbox.larder("run build --force");
+    settle(&live);
+    fs::write(&state, old).unwrap();
+    let outcome = live.sandbox.larder("run build");
+    assert!(!is_idle(&outcome), "{}", outcome.all());
+}

@@ -118,7 +118,7 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &mut Session<'_>) 
                     Ok((_, ended)) => {
                         todo.left = left_over(&ended);
                         let stopped = was_stopped(session, &ended);
-                        if (now.all || acted(&ended)) && !stopped {
+                        if (now.all || acted(&ended)) && !stopped && !session.cancel.is_raised() {
                             say_watching(&changes, &keys);
                         }
                         if acted(&ended) && changes.blind().is_none() {
@@ -173,8 +173,8 @@ fn update(
     told: &ChangeSet,
     todo: &mut Todo,
 ) -> Result<(), Usage> {
-    let affected = session.update(told)?;
-    if affected.reloaded {
+    let mut affected = session.update(told)?;
+    while affected.reloaded {
         // Tasks have other numbers now.
         requested.clear();
         todo.tasks.clear();
@@ -184,8 +184,8 @@ fn update(
         changes
             .set_workspace(&session.workspace)
             .map_err(Usage::new)?;
-        // What it tells is that everything is watched anew. All of that is looked at in the run that follows.
-        changes.sync();
+        // That everything is watched anew, and that the configuration may have changed once more since it was read.
+        affected = session.update(&changes.sync())?;
     }
     if todo.unmet {
         *requested = run::requested(args, session)?;

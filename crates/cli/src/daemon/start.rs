@@ -54,7 +54,11 @@ pub(super) fn start(root: &Path, program: &Path, options: &Options<'_>) -> Resul
             }
             Found::Absent if ended.is_some() => return Err(words(&place, said)),
             // Another one holds the lock. It may be about to begin.
-            Found::Silent if ended.is_some_and(|since: Instant| since.elapsed() > OTHER) => {
+            Found::Silent
+                if ended.is_some_and(|since: Instant| since.elapsed() > OTHER)
+                    // One that only begins has no name yet.
+                    || ended.is_some() && living(place.read_name()).is_some() =>
+            {
                 let why = "another process holds the lock and does not answer";
                 return Err(format!("{why}\n  `larder session stop` ends it"));
             }

@@ -215,7 +215,9 @@ impl Session<'_> {
             let _ = std::fs::remove_file(&path);
             return None;
         }
-        for (id, known) in &snapshot.known {
+        // Another state, such as an older one that was put back, may tell of other outputs under the same key.
+        let same = snapshot.state == stamp(&self.paths.state);
+        for (id, known) in snapshot.known.iter().filter(|_| same) {
             if let Some(task) = self.compiled.task(id) {
                 self.warm.take(task, *known);
             }

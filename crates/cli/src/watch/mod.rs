@@ -20,9 +20,11 @@
 //! A link is told when its own text changes; what it leads to may lie anywhere. So the stat tuples of what all known
 //! links lead to are compared whenever a batch is closed.
 //!
-//! Not noticed are writes that the system itself does not tell: through another hard link that lies outside, through a
-//! shared memory mapping after its file was closed, by another machine on a network file system, and whatever a mount over a
-//! folder hides or shows.
+//! What is mounted below is told by no watch either: the list of mounts is compared as well, where the system has one.
+//!
+//! Not noticed are writes that the system itself does not tell: through another hard link, through a shared memory mapping
+//! while it is mapped, and by another machine on a network file system. A session therefore never goes by what it knows of a
+//! file that had several names when it was looked at; a name outside of what is watched that is made later is not noticed.
 
 mod changes;
 mod cookie;
