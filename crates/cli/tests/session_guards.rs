@@ -53,6 +53,8 @@ fn quiet_in(host: &Host, root: &Path, words: &[OsString]) -> Option<Quiet> {
     }
 }
 
+type Altered = fn(&mut Snapshot);
+
 /// Alters what was kept, as a sound file.
 fn alter(host: &Host, with: impl FnOnce(&mut Snapshot)) {
     let file = host.path(".larder/session");
@@ -351,7 +353,7 @@ fn a_request_is_not_answered_from_what_was_kept_of_something_else() {
     settled(&host, NOW, &words);
     assert!(quiet(&host, &words).is_some());
     let good = fs::read(host.path(".larder/session")).unwrap();
-    let altered: [(&str, fn(&mut Snapshot)); 6] = [
+    let altered: [(&str, Altered); 6] = [
         ("program", |kept| kept.scope.program.push('x')),
         ("platform", |kept| kept.scope.platform.push('x')),
         ("root", |kept| kept.scope.root[0] ^= 1),

@@ -167,6 +167,26 @@ fn a_new_look_notices_what_a_comparison_of_rows_notices() {
 }
 
 #[test]
+fn a_new_look_notices_what_changed_in_git_alone() {
+    let rule = rule_of(b"", &[InputItem::Git("sub".to_owned())]).unwrap();
+    let tree = Tree::new(Scanner::new(
+        Arc::new(MemoryFiles::new()),
+        Memo::empty([0; 32]),
+    ));
+    let git = |stamp| {
+        move |_: &str| -> Result<GitInput, Fault> {
+            Ok(GitInput {
+                digest: Digest([1; 32]),
+                stamp: Digest([stamp; 32]),
+            })
+        }
+    };
+    let before = rule.collect(&tree, &git(8)).unwrap();
+    assert!(rule.still_holds(&before, &tree, &git(8)).unwrap());
+    assert!(!rule.still_holds(&before, &tree, &git(9)).unwrap());
+}
+
+#[test]
 fn a_folder_reaches_the_default_unless_it_is_hidden_or_made() {
     let mut rule = rule_of(b"p/q", &[InputItem::Default, item("!gen")]).unwrap();
     let out = Glob {
