@@ -52,15 +52,12 @@ pub(super) const GUARDS: &[Guard] = &[
     guard(
         "larder-cache",
         "crates/cache/src/restore.rs",
-        &[
-            "validate",
-            "plan",
-            "is_owned",
-            "make_way",
-            "may_write_in_place",
-            "write_in_place",
-            "delete_strays",
-        ],
+        &["validate", "plan", "is_owned", "make_way", "delete_strays"],
+    ),
+    guard(
+        "larder-cache",
+        "crates/cache/src/restore/write.rs",
+        &["may_write_in_place", "write_in_place"],
     ),
     guard(
         "larder-cache",
@@ -110,7 +107,14 @@ pub(super) const GUARDS: &[Guard] = &[
     guard(
         "larder",
         "crates/cli/src/session/inputs.rs",
-        &["first_difference", "still_holds", "refuse_foreign_outputs"],
+        &[
+            "first_difference",
+            "still_holds",
+            "refuse_foreign_outputs",
+            "meets",
+            "reaches",
+            "shown_in",
+        ],
     ),
     guard(
         "larder",
@@ -120,7 +124,7 @@ pub(super) const GUARDS: &[Guard] = &[
     guard(
         "larder",
         "crates/cli/src/session/life/mod.rs",
-        &["decide", "recover"],
+        &["decide", "recover", "unlooked", "known"],
     ),
     guard(
         "larder",
@@ -129,6 +133,7 @@ pub(super) const GUARDS: &[Guard] = &[
     ),
     guard("larder", "crates/cli/src/session/life/work.rs", &["intend"]),
     guard("larder", "crates/cli/src/session/lock.rs", &["acquire"]),
+    guard("larder", "crates/cli/src/session/outputs.rs", &["reaches"]),
     guard(
         "larder",
         "crates/cli/src/session/run/hand_on.rs",
@@ -141,8 +146,33 @@ pub(super) const GUARDS: &[Guard] = &[
     ),
     guard(
         "larder",
+        "crates/cli/src/session/snapshot.rs",
+        &["read", "answer", "resume", "keep", "quiet_after"],
+    ),
+    guard(
+        "larder",
         "crates/cli/src/session/tree.rs",
         &["in_place", "out_of_place", "plausible"],
+    ),
+    guard(
+        "larder",
+        "crates/cli/src/session/update.rs",
+        &[
+            "update",
+            "with_indexes",
+            "reaches_configuration",
+            "reaches_all",
+            "looked_at",
+            "holds_only",
+            "reached",
+            "reaches",
+            "within",
+        ],
+    ),
+    guard(
+        "larder",
+        "crates/cli/src/session/warm.rs",
+        &["known", "ended"],
     ),
     guard(
         "larder",
@@ -218,6 +248,10 @@ pub(super) const EXCLUDED: &[(&str, &str)] = &[
     (
         "replace plausible -> bool with true|replace match guard plausible.* with true|replace && with \\|\\| in plausible",
         "it spares the reading of what cannot be right: each row is compared in full after it",
+    ),
+    (
+        "delete ! in Life<'_>::unlooked",
+        "it asks about tasks that are never kept, and of those nothing is ever known",
     ),
     (
         "replace > with [=<>]+ in .*unkeepable",

@@ -53,7 +53,11 @@ impl State {
 
     /// Whether the file was replaced since it was read.
     pub fn is_stale(&self) -> bool {
-        let stamp = |metadata: std::fs::Metadata| (metadata.modified().ok(), metadata.len());
+        // Two states may be written within one tick of the clock that stamps files, and be of one length.
+        let stamp = |metadata: std::fs::Metadata| {
+            let (modified, length) = (metadata.modified().ok(), metadata.len());
+            (modified, length, number(&metadata))
+        };
         let read = self.file.as_ref().and_then(|file| {
             let file = file.lock().ok()?;
             file.metadata().ok().map(stamp)
@@ -195,6 +199,17 @@ fn read(path: &Path) -> Option<State> {
         blobs_at: format::PREFIX as u64 + length,
         file: Some(Mutex::new(file)),
     })
+}
+
+/// Tells a file from another one that took its place while it is open; nothing does on some systems.
+#[cfg(unix)]
+fn number(metadata: &std::fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(metadata)
+}
+
+#[cfg(not(unix))]
+fn number(_: &std::fs::Metadata) -> u64 {
+    0
 }
 
 #[cfg(test)]

@@ -95,14 +95,16 @@ type Change<'c> = &'c dyn Fn(&MemoryFiles);
 
 /// Globs from texts; `!` takes out again.
 fn globs(texts: &[&str]) -> Rule {
-    let item = |text: &&str| {
-        InputItem::Glob(Glob {
-            glob: text.trim_start_matches('!').to_owned(),
-            negated: text.starts_with('!'),
-            from_root: false,
-        })
-    };
-    rule_of(b"", &texts.iter().map(item).collect::<Vec<_>>()).unwrap()
+    let items: Vec<_> = texts.iter().map(|text| item(text)).collect();
+    rule_of(b"", &items).unwrap()
+}
+
+fn item(text: &str) -> InputItem {
+    InputItem::Glob(Glob {
+        glob: text.trim_start_matches('!').to_owned(),
+        negated: text.starts_with('!'),
+        from_root: false,
+    })
 }
 
 #[test]
@@ -161,5 +163,57 @@ fn a_new_look_notices_what_a_comparison_of_rows_notices() {
     ];
     for (what, how) in changes {
         assert!(!change(how), "{what}");
+    }
+}
+
+#[test]
+fn a_new_look_notices_what_changed_in_git_alone() {
+    let rule = rule_of(b"", &[InputItem::Git("sub".to_owned())]).unwrap();
+    let tree = Tree::new(Scanner::new(
+        Arc::new(MemoryFiles::new()),
+        Memo::empty([0; 32]),
+    ));
+    let git = |stamp| {
+        move |_: &str| -> Result<GitInput, Fault> {
+            Ok(GitInput {
+                digest: Digest([1; 32]),
+                stamp: Digest([stamp; 32]),
+            })
+        }
+    };
+    let before = rule.collect(&tree, &git(8)).unwrap();
+    assert!(rule.still_holds(&before, &tree, &git(8)).unwrap());
+    assert!(!rule.still_holds(&before, &tree, &git(9)).unwrap());
+}
+
+#[test]
+fn a_folder_reaches_the_default_unless_it_is_hidden_or_made() {
+    let mut rule = rule_of(b"p/q", &[InputItem::Default, item("!gen")]).unwrap();
+    let out = Glob {
+        glob: "out/**".to_owned(),
+        negated: false,
+        from_root: false,
+    };
+    rule.own.push(compiled(b"p/q", [&out]).unwrap());
+    rule.own_folders.push(b"p/q/out".to_vec());
+    for (path, folder, hidden, reached) in [
+        ("p/q/file", false, false, true),
+        ("p/q/file", false, true, false),
+        ("p/other", true, false, false),
+        // Above the project.
+        ("p", true, false, true),
+        ("", true, false, true),
+        ("p", false, false, false),
+        // Itself left out, but not what lies below it.
+        ("p/q/gen", true, false, true),
+        ("p/q/gen", true, true, false),
+        ("p/q/gen", false, false, false),
+        // Outputs, and the folder that they lie in.
+        ("p/q/out/x", false, false, false),
+        ("p/q/out", true, false, false),
+        ("p/q/out/deep", true, false, false),
+    ] {
+        let found = rule.reaches(path.as_bytes(), folder, hidden);
+        assert_eq!(found, reached, "{path} {folder} {hidden}");
     }
 }
