@@ -123,8 +123,13 @@ pub(super) const GUARDS: &[Guard] = &[
     ),
     guard(
         "larder",
+        "crates/cli/src/session/life/known.rs",
+        &["unlooked", "known"],
+    ),
+    guard(
+        "larder",
         "crates/cli/src/session/life/mod.rs",
-        &["decide", "recover", "unlooked", "known"],
+        &["decide", "recover"],
     ),
     guard(
         "larder",
