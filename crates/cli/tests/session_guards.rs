@@ -7,18 +7,18 @@ mod common;
 #[path = "session_guards/quiet.rs"]
 mod quiet;
 
-use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
 
 use larder::execute::mux::OutputLogs;
 use larder::record::Status;
-use larder::session::format::{Decoded, Quiet, Snapshot, decode_snapshot, encode_snapshot};
+use larder::session::format::Snapshot;
 use larder::session::run::{Beside, Ended, Options};
-use larder::session::snapshot::{Answer, answer};
 use larder::session::{ChangeSet, Clock, Run, Session};
 
-use common::{Host, NOW, WORKSPACE, changes, git, names, plan, run, settled, show, which};
+use common::{
+    Host, NOW, WORKSPACE, alter, changes, git, names, plan, quiet, quiet_in, run, settled, show,
+    which,
+};
 
 /// A session in which all is known and nothing was told since.
 fn warm(host: &Host) -> Session<'_> {
@@ -42,30 +42,7 @@ fn run_as(session: &mut Session<'_>, options: &Options) -> Ended {
     session.run(&plan(session), options, &show()).unwrap()
 }
 
-/// What a request is answered when nothing changed: `None` when it is not known to be quiet.
-fn quiet(host: &Host, words: &[OsString]) -> Option<Quiet> {
-    quiet_in(host, &host.path(""), words)
-}
-
-fn quiet_in(host: &Host, root: &Path, words: &[OsString]) -> Option<Quiet> {
-    let ask = |_| Some((NOW, ChangeSet::new()));
-    match answer(root, None, &host.request(words), &ask).unwrap() {
-        Answer::Quiet(quiet) => Some(quiet),
-        Answer::Since { .. } => None,
-    }
-}
-
 type Altered = fn(&mut Snapshot);
-
-/// Alters what was kept, as a sound file.
-fn alter(host: &Host, with: impl FnOnce(&mut Snapshot)) {
-    let file = host.path(".larder/session");
-    let Decoded::Whole(mut snapshot) = decode_snapshot(&fs::read(&file).unwrap()) else {
-        panic!("nothing was kept");
-    };
-    with(&mut snapshot);
-    fs::write(&file, encode_snapshot(&snapshot).unwrap()).unwrap();
-}
 
 #[test]
 fn what_git_tracks_from_now_on_is_seen_though_nobody_tells_of_it() {

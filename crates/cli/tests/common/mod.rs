@@ -4,13 +4,15 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::path::Path;
 
 use larder::execute::mux::Order;
 use larder::execute::{Cancel, ProcessExecutor};
 use larder::plan::Plan;
 use larder::record::Status;
+use larder::session::format::{Decoded, Quiet, Snapshot, decode_snapshot, encode_snapshot};
 use larder::session::run::{Ended, Options};
-use larder::session::snapshot::Request;
+use larder::session::snapshot::{Answer, Request, answer};
 use larder::session::{Affected, ChangeSet, Clock, Session, Surroundings};
 use larder::show::Show;
 use larder_timing::SystemClock;
@@ -165,4 +167,27 @@ pub(crate) fn git(host: &Host, words: &[&str]) {
         .current_dir(host.path(""))
         .status();
     assert!(status.unwrap().success());
+}
+
+/// What a request is answered when nothing changed: `None` when it is not known to be quiet.
+pub(crate) fn quiet(host: &Host, words: &[OsString]) -> Option<Quiet> {
+    quiet_in(host, &host.path(""), words)
+}
+
+pub(crate) fn quiet_in(host: &Host, root: &Path, words: &[OsString]) -> Option<Quiet> {
+    let ask = |_| Some((NOW, ChangeSet::new()));
+    match answer(root, None, &host.request(words), &ask).unwrap() {
+        Answer::Quiet(quiet) => Some(quiet),
+        Answer::Since { .. } => None,
+    }
+}
+
+/// Alters what was kept, as a sound file.
+pub(crate) fn alter(host: &Host, with: impl FnOnce(&mut Snapshot)) {
+    let file = host.path(".larder/session");
+    let Decoded::Whole(mut snapshot) = decode_snapshot(&fs::read(&file).unwrap()) else {
+        panic!("nothing was kept");
+    };
+    with(&mut snapshot);
+    fs::write(&file, encode_snapshot(&snapshot).unwrap()).unwrap();
 }
