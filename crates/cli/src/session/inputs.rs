@@ -250,12 +250,9 @@ impl Rule {
         if self.takes(path, !hidden && within(path, &self.dir)) {
             return true;
         }
-        let own = || self.own_folders.iter().any(|folder| within(path, folder));
         folder
             && self.items.iter().any(|item| match item {
-                Item::Default => {
-                    within(&self.dir, path) || (within(path, &self.dir) && !hidden && !own())
-                }
+                Item::Default => within(&self.dir, path) || (within(path, &self.dir) && !hidden),
                 Item::Glob {
                     globs,
                     negated: false,

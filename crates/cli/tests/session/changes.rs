@@ -201,3 +201,22 @@ fn options_of_the_host_enter_every_key() {
     let ended = run(&mut host.load());
     assert_eq!(which(&ended, Status::Restored).len(), 4);
 }
+
+#[test]
+fn a_folder_that_is_moved_into_one_of_outputs_may_hold_inputs() {
+    let host = Host::new(&[
+        (
+            "larder.toml",
+            "[tasks.build]\ncommand = \"mkdir -p out; cat $(find . -name '*.c' -not -path './.larder/*') > out/all.o\"\noutputs = [\"out/*.o\"]\n",
+        ),
+        ("one.c", "1"),
+    ]);
+    let mut session = host.load();
+    run(&mut session);
+    session.update(&changes(&["out", "out/all.o"])).unwrap();
+    assert_eq!(which(&run(&mut session), Status::UpToDate), [".#build"]);
+    host.write("out/sub/two.c", "2");
+    let affected = session.update(&changes(&["out/sub"])).unwrap();
+    assert_eq!(names(&session, &affected), [".#build"]);
+    assert_eq!(which(&run(&mut session), Status::Ran), [".#build"]);
+}
