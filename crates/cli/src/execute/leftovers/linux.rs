@@ -31,14 +31,21 @@ pub(super) struct Process {
     over: bool,
 }
 
+/// A number of a process or group; `None` for what is none.
+fn positive(text: &str) -> Option<Pid> {
+    let number: i32 = text.parse().ok().filter(|number| *number > 0)?;
+    Pid::from_raw(number)
+}
+
 /// Reads a line of `/proc/PID/stat`; `None` for anything else. The name, in parentheses, may hold anything.
 pub(super) fn parse(line: &str) -> Option<Process> {
     let (id, _) = line.split_once(" (")?;
     let (_, rest) = line.rsplit_once(") ")?;
     let words: Vec<&str> = rest.split_whitespace().collect();
     Some(Process {
-        id: Pid::from_raw(id.parse().ok()?)?,
-        group: Pid::from_raw(words.get(2)?.parse().ok()?),
+        id: positive(id)?,
+        // Of a process that is just going the system says -1.
+        group: positive(words.get(2)?),
         session: words.get(3)?.parse().ok()?,
         start: words.get(19)?.parse().ok()?,
         over: matches!(*words.first()?, "Z" | "X" | "x"),
@@ -53,7 +60,7 @@ fn read(id: Pid) -> Option<Process> {
 /// All processes that have not ended.
 fn living() -> Vec<Process> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let ids = entries.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?));
+    let ids = entries.filter_map(|entry| positive(entry.file_name().to_str()?));
     ids.filter_map(read)
         .filter(|process| !process.over)
         .collect()

@@ -143,3 +143,17 @@ fn a_name_may_hold_anything() {
     let read = |line: &str| -> Process { parse(line).unwrap() };
     assert_eq!(read(odd), read(plain));
 }
+
+#[test]
+fn a_process_that_is_just_going_has_no_group() {
+    // What the system says of one whose signal handling is gone already.
+    let line = "77 (sh) X 0 -1 -1 0 -1 4 0 0 0 0 0 0 0 0 20 0 0 0 4711 0 0 18446744073709551615";
+    let read = parse(line).unwrap();
+    assert_eq!(read.id.as_raw_nonzero().get(), 77);
+    for line in [
+        "-1 (sh) R 1 1 1 0 -1 4 0 0 0 0 0 0 0 0 20 0 0 0 1 0",
+        "0 (x) R 1 1 1",
+    ] {
+        assert!(parse(line).is_none());
+    }
+}

@@ -187,7 +187,7 @@ fn a_new_look_notices_what_changed_in_git_alone() {
 }
 
 #[test]
-fn a_folder_reaches_the_default_unless_it_is_hidden_or_made() {
+fn a_folder_reaches_the_default_unless_it_is_hidden() {
     let mut rule = rule_of(b"p/q", &[InputItem::Default, item("!gen")]).unwrap();
     let out = Glob {
         glob: "out/**".to_owned(),
@@ -208,10 +208,10 @@ fn a_folder_reaches_the_default_unless_it_is_hidden_or_made() {
         ("p/q/gen", true, false, true),
         ("p/q/gen", true, true, false),
         ("p/q/gen", false, false, false),
-        // Outputs, and the folder that they lie in.
+        // An output; but a folder there may hold what is none.
         ("p/q/out/x", false, false, false),
-        ("p/q/out", true, false, false),
-        ("p/q/out/deep", true, false, false),
+        ("p/q/out", true, false, true),
+        ("p/q/out/deep", true, false, true),
     ] {
         let found = rule.reaches(path.as_bytes(), folder, hidden);
         assert_eq!(found, reached, "{path} {folder} {hidden}");
