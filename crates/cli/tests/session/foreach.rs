@@ -152,6 +152,10 @@ fn after_any_changes_a_warm_session_knows_of_chunks_what_a_cold_one_finds() {
             session.update(&own).unwrap();
             let again = run(&mut session);
             for (id, verdict) in &cold {
+                if *verdict == Verdict::MayRun {
+                    // It hangs on what something that runs first will make: either is right.
+                    continue;
+                }
                 let mut results = again.results.values();
                 let warm = results.find(|done| done.record.task == *id).unwrap();
                 assert_eq!(

@@ -103,6 +103,10 @@ fn after_any_changes_a_warm_session_knows_what_a_cold_one_finds() {
             session.update(&told).unwrap();
             let again = run(&mut session);
             for (id, verdict) in &cold {
+                if *verdict == Verdict::MayRun {
+                    // It hangs on what something that runs first will make: either is right.
+                    continue;
+                }
                 let warm = again
                     .results
                     .values()
