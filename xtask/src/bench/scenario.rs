@@ -236,7 +236,11 @@ pub(crate) fn state_files(site: &Site, before: &Before) -> usize {
 }
 
 fn kept_files(site: &Site) -> Vec<(PathBuf, Stamp)> {
-    Site::files_below(&[&site.root.join(".larder"), &site.cache])
+    let mut files = Site::files_below(&[&site.root.join(".larder"), &site.cache]);
+    // An empty file that the background session gives another name with each question: it keeps nothing.
+    let cookies = site.root.join(".larder/cookies");
+    files.retain(|(path, _)| !path.starts_with(&cookies));
+    files
 }
 
 #[cfg(test)]
