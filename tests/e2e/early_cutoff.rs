@@ -90,3 +90,37 @@ fn only_takes_the_outputs_of_dependencies_as_they_lie() {
     assert_eq!(statuses["packages/app#build"], "up-to-date");
     assert!(sandbox.ran().is_empty());
 }
+
+#[test]
+fn only_keeps_to_what_a_dependency_made_where_that_alone_counts() {
+    let sandbox = Sandbox::new(&[
+        (
+            "larder.toml",
+            r#"
+[tasks.a]
+command = "cat src > a.txt"
+inputs = ["src"]
+outputs = ["a.txt"]
+
+[tasks.b]
+command = "wc -l < a.txt > b.txt"
+depends-on = ["a"]
+inputs = []
+outputs = ["b.txt"]
+
+[tasks.c]
+command = "echo c >> ../ran.log; cat b.txt > c.txt"
+depends-on = [{ task = "b", transitive = false }]
+inputs = []
+outputs = ["c.txt"]
+"#,
+        ),
+        ("src", "one\n"),
+    ]);
+    assert_eq!(sandbox.larder("run c").code, 0);
+    assert_eq!(sandbox.ran(), ["c"]);
+    // The same key, whether the dependency is part of the run or lies on disk.
+    let only = sandbox.larder("run c --only");
+    assert_eq!(only.code, 0, "{}", only.all());
+    assert!(sandbox.ran().is_empty(), "{}", only.all());
+}
