@@ -348,6 +348,19 @@ pub(crate) fn told(bytes: Option<&[u8]>, config: &[u8; 32]) -> String {
     format!("purged, so every file is digested: {why}")
 }
 
+/// Whether these bytes were a memo of this version and identity before something was cut off or altered.
+pub(crate) fn is_damaged(bytes: &[u8], config: &[u8; 32]) -> bool {
+    if View::check(bytes, config).is_some() {
+        return false;
+    }
+    match bytes.get(..HEADER) {
+        None => true,
+        Some(header) => {
+            header[..8] == MAGIC && u32_at(header, 8) == VERSION && header[32..64] == config[..]
+        }
+    }
+}
+
 fn checksum(header: &[u8], body: &[u8]) -> [u8; 32] {
     *blake3::Hasher::new()
         .update(header)

@@ -26,6 +26,8 @@ type NewFact<'a> = (&'a [u8], &'a [u8], &'a Fact);
 #[derive(Debug)]
 pub struct Memo {
     base: Base,
+    /// There was a file that is damaged.
+    damaged: bool,
     config: [u8; 32],
     /// Folders listed in this run; `None` for one that is gone.
     listings: RwLock<HashMap<Vec<u8>, Option<Arc<Listing>>>>,
@@ -83,6 +85,7 @@ impl Memo {
     pub fn empty(config: [u8; 32]) -> Self {
         Self {
             base: Base::Empty,
+            damaged: false,
             config,
             listings: RwLock::default(),
             facts: Default::default(),
@@ -97,11 +100,20 @@ impl Memo {
     pub fn open(path: &Path, config: [u8; 32]) -> Self {
         let found = read(path);
         log::debug!(target: "larder::memo", "{}: {}", path.display(), crate::format::told(found.as_ref().map(Base::bytes), &config));
+        let damaged = found
+            .as_ref()
+            .is_some_and(|base| crate::format::is_damaged(base.bytes(), &config));
         let base = found.filter(|base| View::check(base.bytes(), &config).is_some());
         Self {
             base: base.unwrap_or(Base::Empty),
+            damaged,
             ..Self::empty(config)
         }
+    }
+
+    /// Whether the file that it was opened from is damaged, so that nothing of it is used.
+    pub fn was_damaged(&self) -> bool {
+        self.damaged
     }
 
     /// Whether [`save`](Self::save) would write anything new.

@@ -37,7 +37,7 @@ pub use format::{
 };
 pub use items::DEFAULT_GLOBAL_INPUTS;
 pub use report::ConfigError;
-pub use snapshot::{holds, load_snapshot, save_snapshot};
+pub use snapshot::{holds, is_damaged, load_snapshot, save_snapshot};
 
 /// The name of the configuration file.
 pub const FILE_NAME: &str = "larder.toml";

@@ -61,6 +61,19 @@ pub fn load_snapshot(path: &Path, root: &Path, variables: &Variables<'_>) -> Opt
         .then_some(workspace)
 }
 
+/// Whether a file was a snapshot of this version before something was cut off or altered.
+pub fn is_damaged(path: &Path) -> bool {
+    let Ok(bytes) = fs::read(path) else {
+        return false;
+    };
+    let Some((header, body)) = bytes.split_at_checked(HEADER) else {
+        return true;
+    };
+    let (magic, rest) = header.split_at(8);
+    let (version, digest) = rest.split_at(4);
+    magic == MAGIC && version == VERSION.to_le_bytes() && digest != blake3::hash(body).as_bytes()
+}
+
 /// Whether everything that a workspace was resolved from has the stat it had, and every variable its value.
 pub fn holds(workspace: &Workspace, root: &Path, variables: &Variables<'_>) -> bool {
     let same = |(name, digest): &(String, Option<[u8; 32]>)| {

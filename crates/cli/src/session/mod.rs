@@ -175,6 +175,7 @@ pub struct Session<'a> {
     cache_dir: Result<PathBuf, String>,
     store: OnceLock<Option<DiskStore>>,
     warnings: Mutex<Vec<String>>,
+    has_run: bool,
     cache_faults: AtomicU64,
     bytes_restored: AtomicU64,
     tools: Mutex<HashMap<ToolCall, ToolOutput>>,
@@ -234,7 +235,10 @@ impl Session<'_> {
 
     /// A run begins: what only one run has to say is forgotten, and what another process wrote is read.
     fn begin(&mut self) {
-        self.warnings = Mutex::default();
+        // What was said as it was loaded belongs to the first run.
+        if std::mem::replace(&mut self.has_run, true) {
+            self.warnings = Mutex::default();
+        }
         self.cache_faults = AtomicU64::new(0);
         self.bytes_restored = AtomicU64::new(0);
         self.tools = Mutex::default();

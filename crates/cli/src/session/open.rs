@@ -67,6 +67,10 @@ impl<'a> Session<'a> {
             .then(|| config::load_snapshot(&paths.snapshot, &root, &variables(around.env)))
             .flatten();
         let fresh = known.is_none();
+        let mut damaged = Vec::new();
+        if fresh && around.incremental && config::is_damaged(&paths.snapshot) {
+            damaged.push((&paths.snapshot, "the configuration is read again"));
+        }
         log::debug!(target: CONFIG, "{}: {}", paths.snapshot.display(), if fresh { "does not hold, so the configuration is read again" } else { "nothing it rests on changed" });
         let workspace = match known {
             Some(workspace) => workspace,
@@ -108,6 +112,14 @@ impl<'a> Session<'a> {
         } else {
             Memo::empty(boot())
         };
+        if memo.was_damaged() {
+            damaged.push((&paths.memo, "every file is digested again"));
+        }
+        let damaged = damaged.into_iter().map(|(path, so)| {
+            let path = path.display();
+            format!("{path} is damaged: {so}, and it is made anew")
+        });
+        let damaged: Vec<String> = damaged.collect();
         let mut scanner = Scanner::new(Arc::new(files), memo);
         if let Some(tracked) = larder_fingerprint::git::tracked(&root) {
             scanner = scanner.with_tracked(tracked);
@@ -161,7 +173,8 @@ impl<'a> Session<'a> {
             around,
             cache_dir,
             store: OnceLock::new(),
-            warnings: Mutex::default(),
+            warnings: Mutex::new(damaged),
+            has_run: false,
             cache_faults: AtomicU64::new(0),
             bytes_restored: AtomicU64::new(0),
             tools: Mutex::default(),

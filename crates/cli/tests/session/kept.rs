@@ -196,3 +196,31 @@ fn git(host: &Host, words: &[&str]) {
         .status();
     assert!(status.unwrap().success());
 }
+
+#[test]
+fn what_is_damaged_of_memo_and_configuration_is_named_in_the_first_run() {
+    let host = Host::new(WORKSPACE);
+    run(&mut host.load());
+    for name in ["memo", "workspace", "session"] {
+        let file = host.path(".larder").join(name);
+        // A snapshot of the configuration is not kept so soon after an edit.
+        let mut bytes = fs::read(&file).unwrap_or_default();
+        bytes.pop();
+        if bytes.is_empty() {
+            bytes = b"LRD".to_vec();
+        }
+        fs::write(&file, &bytes).unwrap();
+        let mut session = host.load();
+        session.resume();
+        let ended = run(&mut session);
+        assert_eq!(which(&ended, Status::UpToDate).len(), 4, "{name}");
+        let warnings = session.warnings();
+        assert!(
+            warnings.len() == 1 && warnings[0].contains(&format!("{name} is damaged")),
+            "{name}: {warnings:?}"
+        );
+        run(&mut session);
+        assert!(session.warnings().is_empty(), "{name}: said once");
+        fs::remove_file(&file).unwrap_or_default();
+    }
+}
