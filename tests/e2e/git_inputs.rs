@@ -264,7 +264,6 @@ fn an_executable_bit_counts_where_git_does_not_look_at_it() {
 }
 
 #[test]
-#[ignore = "git inputs leave out untracked files that the user's own excludes name, though the command reads them"]
 fn excludes_of_the_user_do_not_hide_an_untracked_file() {
     let sandbox = workspace();
     // The sandbox's home is its base.

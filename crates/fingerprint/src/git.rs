@@ -9,7 +9,7 @@ use git2::{Repository, Status, StatusOptions};
 
 use crate::Digest;
 use crate::files::within;
-use crate::manifest::{Row, manifest_digest};
+use crate::manifest::{Row, RowKind, manifest_digest};
 use crate::scanner::{Ignore, ReadError, ScanError, Scanner, Tracked};
 
 /// Why a git input has no digest.
@@ -100,13 +100,16 @@ pub fn git_input(folder: &Path, left_out: &dyn Fn(&[u8]) -> bool) -> Result<GitI
         return walked(&scanner, left_out);
     };
     let tree = tree_at_head(&repository, &prefix).map_err(failed)?;
-    let differing: Vec<Vec<u8>> = differing(&repository, &prefix)
+    let mut differing: BTreeSet<Vec<u8>> = differing(&repository, &prefix)
         .map_err(failed)?
         .iter()
         .map(|path| below(path, &prefix).to_vec())
         .collect();
-    // Which files there are, git says by its own rules; their stats are taken before any of them is read.
+    // Which tracked files there are, git says by its own rules; their stats are taken before any of them is read.
     let mut paths = tracked_below(&repository, &prefix).map_err(failed)?;
+    let tracked: BTreeSet<&[u8]> = paths.iter().map(Vec::as_slice).collect();
+    let hidden = hidden(&repository, &prefix, &tracked, &differing)?;
+    differing.extend(hidden);
     paths.extend(differing.iter().cloned());
     paths.retain(|path| !path.is_empty() && !left_out(path));
     let paths: Vec<&[u8]> = paths.iter().map(Vec::as_slice).collect();
@@ -216,6 +219,37 @@ fn differing(repository: &Repository, prefix: &[u8]) -> Result<BTreeSet<Vec<u8>>
         }
     }
     Ok(paths)
+}
+
+/// Untracked files, relative to the prefix, that git passes over by excludes of the user's own: only ignore files in the
+/// tree count. They are walked from the root of the work tree, as ignore files above the folder count too.
+fn hidden(
+    repository: &Repository,
+    prefix: &[u8],
+    tracked: &BTreeSet<&[u8]>,
+    differing: &BTreeSet<Vec<u8>>,
+) -> Result<Vec<Vec<u8>>, GitError> {
+    let Some(root) = repository.workdir() else {
+        return Ok(Vec::new());
+    };
+    let opened = |source| GitError::Open {
+        folder: root.to_owned(),
+        source,
+    };
+    let files = std::sync::Arc::new(crate::DiskFiles::open(root).map_err(opened)?);
+    let scan = Scanner::new(files, crate::Memo::empty([0; 32])).scan(prefix, Ignore::Honour)?;
+    // A nested repository stands for all it holds, with a slash at its end or without.
+    let nested = |path: &[u8]| {
+        let mut ends = (0..path.len()).filter(|end| path[*end] == b'/');
+        ends.any(|end| differing.contains(&path[..end]) || differing.contains(&path[..=end]))
+    };
+    Ok(scan
+        .iter()
+        .filter(|entry| matches!(entry.kind(), RowKind::File | RowKind::Link))
+        .map(|entry| below(entry.path, prefix))
+        .filter(|path| !tracked.contains(path) && !differing.contains(*path) && !nested(path))
+        .map(<[u8]>::to_vec)
+        .collect())
 }
 
 /// Whether git is set to take a file for unchanged on fewer grounds than it could.
