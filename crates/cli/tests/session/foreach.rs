@@ -173,7 +173,7 @@ fn after_any_changes_a_warm_session_knows_of_chunks_what_a_cold_one_finds() {
 #[test]
 fn a_kept_session_misses_no_chunk() {
     let host = Host::new(CHUNKS);
-    kept::settled(&host, kept::NOW, &[]);
+    settled(&host, NOW, &[]);
     for (path, text) in [("src/a.c", "1"), ("inc/1.h", "other"), ("src/new.c", "0")] {
         host.write(path, text);
         let mut session = host.load();
@@ -182,7 +182,7 @@ fn a_kept_session_misses_no_chunk() {
         let ended = run(&mut session);
         assert_eq!(which(&ended, Status::Ran), [".#all", ".#cc"], "{path}");
         drop(session);
-        kept::settled(&host, kept::NOW, &[]);
+        settled(&host, NOW, &[]);
     }
     // A session that is told nothing still looks at chunks, and at nothing that does not hang on them.
     let mut session = host.load();

@@ -3,21 +3,6 @@
 
 use super::*;
 
-pub(crate) const NOW: Clock = Clock {
-    instance: [1; 16],
-    tick: 7,
-};
-
-/// Runs until all is up to date, and ends the session at a moment.
-pub(crate) fn settled(host: &Host, clock: Clock, words: &[OsString]) {
-    let mut session = host.load();
-    run(&mut session);
-    session.update(&ChangeSet::everything("the test")).unwrap();
-    session.keep_as_of(clock, Some(&host.request(words)));
-    run(&mut session);
-    session.dispose().unwrap();
-}
-
 #[test]
 fn a_kept_session_is_taken_over_and_told_what_changed_since() {
     let host = Host::new(WORKSPACE);
@@ -187,14 +172,6 @@ outputs = ["plain.txt"]
     let ended = run(&mut session);
     assert_eq!(which(&ended, Status::UpToDate), [".#plain"]);
     assert_eq!(which(&ended, Status::Ran), [".#link", ".#tool"]);
-}
-
-fn git(host: &Host, words: &[&str]) {
-    let status = std::process::Command::new("git")
-        .args(words)
-        .current_dir(host.path(""))
-        .status();
-    assert!(status.unwrap().success());
 }
 
 #[test]
