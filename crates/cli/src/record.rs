@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use crate::execute::Usage;
 use crate::select::prune::LeftOut;
 
 /// Version of the record's layout.
@@ -67,9 +68,32 @@ pub struct TaskRecord {
     pub error: Option<String>,
     /// What the user should know.
     pub warnings: Vec<String>,
+    /// When it came to a worker, in seconds since the run began, if it did anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_seconds: Option<f64>,
+    /// When the worker was done with it, in seconds since the run began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end_seconds: Option<f64>,
+    /// Which worker, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker: Option<usize>,
+    /// So long it waited for another process that had the task, in seconds.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub waited_seconds: f64,
+    /// Processor time of its commands, in seconds, where the system tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_seconds: Option<f64>,
+    /// The most memory that one of its commands held with all that it started, in bytes, where that could be seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peak_memory: Option<u64>,
     /// What became of its chunks, where it has any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chunks: Option<ChunkCounts>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde calls it so.
+fn is_zero(seconds: &f64) -> bool {
+    *seconds == 0.0
 }
 
 /// What became of the chunks of a task.
@@ -107,8 +131,22 @@ impl TaskRecord {
             exit_code: None,
             error: None,
             warnings: Vec::new(),
+            start_seconds: None,
+            end_seconds: None,
+            worker: None,
+            waited_seconds: 0.0,
+            cpu_seconds: None,
+            peak_memory: None,
             chunks: None,
         }
+    }
+
+    /// Adds what commands of the task used.
+    pub fn used(&mut self, usage: &Usage) {
+        if let Some(cpu) = usage.cpu {
+            *self.cpu_seconds.get_or_insert(0.0) += cpu.as_secs_f64();
+        }
+        self.peak_memory = self.peak_memory.max(usage.peak_memory);
     }
 }
 

@@ -267,6 +267,7 @@ pub(super) fn options(
             Continue::Always => FailurePolicy::Always,
         },
         watching: false,
+        sampling: false,
     })
 }
 

@@ -11,6 +11,7 @@ pub mod log;
 pub mod mux;
 pub mod process;
 pub mod scripted;
+pub mod usage;
 
 use std::ffi::OsString;
 use std::io;
@@ -23,6 +24,7 @@ pub use exit::Exit;
 pub use log::Log;
 pub use mux::{Lane, Mux, Order, Outcome, OutputLogs, Sinks};
 pub use process::{ProcessExecutor, SpawnError};
+pub use usage::{End, Usage};
 
 /// Where a piece of output came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,7 +70,7 @@ pub struct Spec {
 /// - A command that could not be started is an error; one that ran and failed is an [`Exit`].
 /// - Once `cancel` is raised, `run` starts nothing and answers [`Exit::Interrupted`].
 pub trait Executor: Send + Sync {
-    /// Runs `spec` to its end and hands over the output as it arrives.
+    /// Runs `spec` to its end and hands over the output as it arrives. Answers how it ended and what it used.
     ///
     /// # Errors
     /// The command could not be started (see [`SpawnError`]) or the system refused to watch it.
@@ -77,7 +79,7 @@ pub trait Executor: Send + Sync {
         spec: &Spec,
         output: &mut (dyn FnMut(Stream, &[u8]) + Send),
         cancel: &Cancel,
-    ) -> io::Result<Exit>;
+    ) -> io::Result<End>;
 }
 
 /// Quotes `text` as one word of a POSIX shell line.

@@ -25,12 +25,14 @@ mod platform;
 #[cfg(all(test, unix))]
 mod tests;
 
-use super::{Cancel, Executor, Exit, Spec, Stream, Urgency, argv};
+use super::usage::Meter;
+use super::{Cancel, End, Executor, Exit, Spec, Stream, Urgency, Usage, argv};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+use wait4::Wait4 as _;
 
 /// Bytes read from a pipe at once: the size of a pipe on Linux.
 const CHUNK: usize = 64 * 1024;
@@ -178,9 +180,9 @@ impl Executor for ProcessExecutor {
         spec: &Spec,
         output: &mut (dyn FnMut(Stream, &[u8]) + Send),
         cancel: &Cancel,
-    ) -> io::Result<Exit> {
+    ) -> io::Result<End> {
         if cancel.is_raised() {
-            return Ok(Exit::Interrupted);
+            return Ok(Exit::Interrupted.into());
         }
         let started = Instant::now();
         let mut running = Running {
@@ -196,9 +198,11 @@ impl Executor for ProcessExecutor {
             drain: self.drain,
             cancel,
         };
-        let why = watch.until_done(&mut running, &mut events, output);
+        let mut meter = Meter::new(running.child.id(), started);
+        let why = watch.until_done(&mut running, &mut events, &mut meter, output);
         drop(subscription);
-        let status = running.collect()?;
+        let mut usage = meter.into_usage();
+        let status = running.collect(&mut usage)?;
         if why.is_some() {
             platform::end_group(
                 &running.child,
@@ -207,11 +211,12 @@ impl Executor for ProcessExecutor {
                 || cancel.urgency() == Some(Urgency::Immediate),
             );
         }
-        Ok(match why {
+        let exit = match why {
             Some(Why::Cancelled) => Exit::Interrupted,
             Some(Why::TimedOut) => Exit::TimedOut,
             Some(Why::Stragglers) | None => platform::exit_of(status),
-        })
+        };
+        Ok(End { exit, usage })
     }
 }
 
@@ -222,10 +227,16 @@ struct Running {
 }
 
 impl Running {
-    fn collect(&mut self) -> io::Result<std::process::ExitStatus> {
-        let status = self.child.wait();
-        self.collected = status.is_ok();
-        status
+    /// Collects the main process, which has ended, and takes in what it used.
+    fn collect(&mut self, usage: &mut Usage) -> io::Result<std::process::ExitStatus> {
+        loop {
+            if let Some(used) = self.child.try_wait4()? {
+                self.collected = true;
+                usage.end(used.rusage.utime + used.rusage.stime, used.rusage.maxrss);
+                return Ok(used.status);
+            }
+            thread::sleep(TICK);
+        }
     }
 }
 
@@ -252,6 +263,7 @@ impl Watch<'_> {
         &self,
         running: &mut Running,
         events: &mut platform::Events,
+        meter: &mut Meter,
         output: &mut (dyn FnMut(Stream, &[u8]) + Send),
     ) -> Option<Why> {
         let mut open = 2;
@@ -286,6 +298,8 @@ impl Watch<'_> {
             {
                 return Some(why);
             }
+            let look = exited.is_none().then(|| meter.look(now)).flatten();
+            let next = next.into_iter().chain(look).min();
             let mut wait = next.map(|next| next.saturating_duration_since(now));
             if stopping.is_some() && exited.is_some() {
                 // Nobody reports the end of the rest of a group: it is looked for.

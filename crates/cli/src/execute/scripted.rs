@@ -1,7 +1,7 @@
 //! The executor's double: answers commands from a script and starts nothing.
 //! Knows nothing of processes. Stricter than the real one: what was not scripted is an error.
 
-use super::{Cancel, Executor, Exit, Spec, Stream, argv};
+use super::{Cancel, End, Executor, Exit, Spec, Stream, argv};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -65,9 +65,9 @@ impl Executor for ScriptedExecutor {
         spec: &Spec,
         output: &mut (dyn FnMut(Stream, &[u8]) + Send),
         cancel: &Cancel,
-    ) -> io::Result<Exit> {
+    ) -> io::Result<End> {
         if cancel.is_raised() {
-            return Ok(Exit::Interrupted);
+            return Ok(Exit::Interrupted.into());
         }
         let refuse = |why: String| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         self.calls
@@ -99,7 +99,8 @@ impl Executor for ScriptedExecutor {
             Exit::Interrupted
         } else {
             script.exit
-        })
+        }
+        .into())
     }
 }
 
@@ -133,7 +134,7 @@ mod tests {
                 &Cancel::new(),
             )
         };
-        assert_eq!(run(&spec).unwrap(), Exit::Code(4));
+        assert_eq!(run(&spec).unwrap().exit, Exit::Code(4));
         spec.extra_args.clear();
         assert!(
             run(&spec)

@@ -62,7 +62,7 @@ impl Session<'_> {
         };
         let mut output = Vec::new();
         log::debug!(target: PROCESS, "tool `{command}` in {}", folder.display());
-        let exit = self
+        let ended = self
             .executor
             .run(
                 &spec,
@@ -70,6 +70,7 @@ impl Session<'_> {
                 &self.cancel,
             )
             .map_err(|error| error.to_string())?;
+        let exit = ended.exit;
         if exit.success() {
             return Ok(output);
         }

@@ -1,4 +1,4 @@
-//! The serialised form of a workspace's state file, version 3; bytes in `docs/formats.md`.
+//! The serialised form of a workspace's state file, version 4; bytes in `docs/formats.md`.
 //! Knows nothing of when it is read or written.
 
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use larder_cache::Row;
 use serde::{Deserialize, Serialize};
 
 /// First bytes of the file: name and version.
-pub(super) const MAGIC: [u8; 8] = *b"LRDSTAT3";
+pub(super) const MAGIC: [u8; 8] = *b"LRDSTAT4";
 
 /// The decoded head of a state file.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,8 @@ pub(super) struct Record {
     pub(super) explanation: Option<Blob>,
     pub(super) log: Option<Blob>,
     pub(super) chunks: Option<Blob>,
+    /// How long its last successful executions took, in milliseconds, the newest last.
+    pub(super) recent_ms: Vec<u64>,
 }
 
 /// Position of a blob, counted from the end of the head, and its digest.

@@ -29,7 +29,12 @@ pub struct Update {
     pub log: Option<Vec<u8>>,
     /// What is known of its chunks, as bytes; `None` where it has none.
     pub chunks: Option<Vec<u8>>,
+    /// How long its commands took, in milliseconds, if they ran and succeeded.
+    pub ran_ms: Option<u64>,
 }
+
+/// So many durations of a task are remembered.
+const RECENT: usize = 9;
 
 /// The state file of one workspace, as read at the start of a run.
 #[derive(Debug)]
@@ -93,6 +98,12 @@ impl State {
         self.blob(self.head.tasks.get(id)?.chunks?)
     }
 
+    /// How long a task's last successful executions took, in milliseconds, the newest last.
+    pub fn recent_ms(&self, id: &str) -> &[u64] {
+        let record = self.head.tasks.get(id);
+        record.map_or(&[], |record| &record.recent_ms)
+    }
+
     fn blob(&self, blob: Blob) -> Option<Vec<u8>> {
         let mut file = self.file.as_ref()?.lock().ok()?;
         file.seek(SeekFrom::Start(self.blobs_at.checked_add(blob.offset)?))
@@ -148,6 +159,7 @@ impl State {
                     explanation,
                     log,
                     chunks,
+                    recent_ms: record.recent_ms.clone(),
                 },
             );
         }
@@ -162,6 +174,9 @@ impl State {
             let log = log.filter(|log| !log.is_empty()).map(&mut add);
             // They tell of the rows that are written with them, and of no earlier ones.
             let chunks = update.chunks.clone().map(&mut add);
+            let mut recent_ms = old.recent_ms(id).to_vec();
+            recent_ms.extend(update.ran_ms);
+            recent_ms.drain(..recent_ms.len().saturating_sub(RECENT));
             head.tasks.insert(
                 id.clone(),
                 Record {
@@ -169,6 +184,7 @@ impl State {
                     explanation,
                     log,
                     chunks,
+                    recent_ms,
                 },
             );
         }
@@ -231,6 +247,7 @@ mod tests {
             explanation: Some(b"why".to_vec()),
             log: Some(log.to_vec()),
             chunks: Some(b"table".to_vec()),
+            ran_ms: Some(u64::from(key)),
         }
     }
 
@@ -257,6 +274,27 @@ mod tests {
         );
         assert_eq!(state.log("a").unwrap(), b"one");
         assert_eq!(state.log("b").unwrap(), b"two");
+    }
+
+    #[test]
+    fn the_newest_durations_are_remembered_and_survive_a_failure() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        let save = |update: Update| {
+            State::save(&path, &HashMap::from([("a".into(), update)]), &|_| true).unwrap();
+        };
+        for ms in 1..=12 {
+            save(update(ms, b""));
+        }
+        let mut failed = update(13, b"");
+        failed.task.success = None;
+        failed.ran_ms = None;
+        save(failed);
+        assert_eq!(
+            State::open(&path).recent_ms("a"),
+            [4, 5, 6, 7, 8, 9, 10, 11, 12]
+        );
+        assert!(State::open(&path).recent_ms("b").is_empty());
     }
 
     #[test]

@@ -394,6 +394,7 @@ fn remembered(session: &Session<'_>, part: &Part<'_>, rows: Vec<Row>, right: boo
         explanation: forgotten.clone(),
         log: forgotten,
         chunks,
+        ran_ms: None,
     };
     let intents = &session.paths.intents;
     intent::finish(intents, &unit.name, &update.task, update.chunks.as_deref());

@@ -45,7 +45,7 @@ fn run_with(
         },
         cancel,
     );
-    (exit, out, err)
+    (exit.map(|end| end.exit), out, err)
 }
 
 fn assert_gone(pid_text: &[u8]) {
@@ -327,5 +327,24 @@ fn both_streams_are_heard_though_one_never_rests() {
         },
         &Cancel::new(),
     );
-    assert_eq!(exit.unwrap(), Exit::Signal(15));
+    assert_eq!(exit.unwrap().exit, Exit::Signal(15));
+}
+
+#[test]
+fn what_a_command_and_its_children_use_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |line: &str| {
+        let end =
+            ProcessExecutor::default().run(&spec(dir.path(), line), &mut |_, _| {}, &Cancel::new());
+        end.unwrap().usage
+    };
+    let busy = run("(i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done); true");
+    assert!(busy.cpu.unwrap() > Duration::from_millis(5), "{busy:?}");
+    // `tail` has to hold all that may be the end. Nobody looks twice within its time: its own mark tells.
+    let holding = run("head -c 150000000 /dev/zero | tail -c 150000000 > /dev/null");
+    let own = crate::record::peak_memory();
+    assert!(
+        own == 0 || own > 140_000_000 || holding.peak_memory.unwrap() > 140_000_000,
+        "{holding:?}"
+    );
 }

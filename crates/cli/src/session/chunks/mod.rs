@@ -45,11 +45,11 @@ use crate::diagnostics::{KEY, STATE};
 use crate::record::CacheUse;
 use crate::state::{State, TaskState, intent};
 
+use super::Run;
 use super::inputs::Rule;
 use super::life::{Done, Life};
 use super::outputs::Outputs;
 use super::tree::Fault;
-use super::{Run, lock};
 
 pub use edges::Users;
 pub use exact::Exact;
@@ -181,7 +181,7 @@ pub(super) fn live(life: &mut Life<'_>) -> Result<Done, Fault> {
         // Once taken it is held to the end, over a second look as well.
         let held = match held.take() {
             Some(known) => held.insert(known),
-            None => held.insert(lock::acquire(run, &life.id)?),
+            None => held.insert(life.lock()?),
         };
         if let Some(record) = &interrupted {
             life.end_processes(record)?;

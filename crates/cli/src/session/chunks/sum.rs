@@ -348,6 +348,9 @@ pub(super) fn done(
     let gone: Vec<Vec<u8>> = before.collect();
     run.claim(&life.id, gone.iter(), &owned);
     let duration_ms = after.kept.values().map(|new| new.duration_ms).sum();
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    // Seconds of a run, not negative.
+    let wall_ms = (life.record.seconds * 1000.0) as u64;
     let record = &mut life.record;
     record.key = Some(hex(&whole));
     record.saved_seconds = seconds(after.saved_ms);
@@ -416,6 +419,8 @@ pub(super) fn done(
             explanation,
             log: Some(Vec::new()),
             chunks: format::encode(&table),
+            // What a part of them took says nothing of the whole.
+            ran_ms: (after.counts.ran == total && !failed).then_some(wall_ms),
         }),
         rows,
         intent: true,

@@ -10,7 +10,7 @@ use larder_cache::Row;
 use larder_graph::FailurePolicy;
 
 use crate::diagnostics;
-use crate::execute::{Exit, Spec};
+use crate::execute::{Exit, Spec, Usage};
 
 use super::super::life::Life;
 use super::super::life::work::in_order;
@@ -36,6 +36,8 @@ pub(super) struct Ran {
     pub hint: Option<String>,
     /// How long they took.
     pub duration: Duration,
+    /// What they used.
+    pub usage: Usage,
 }
 
 /// So many chunks are run before these are judged and stored: what a kill can cost is bounded.
@@ -77,7 +79,11 @@ pub(super) fn run(
         let halted = || cancel.is_raised() || stops && failed.load(Ordering::SeqCst);
         let stop = || halted() || started.elapsed() > limit;
         // Chunks are begun in their order, so those that ran are the first of the slice.
-        let ran = commands(life, expansion, keys, slice, &failed, &stop);
+        let mut ran = commands(life, expansion, keys, slice, &failed, &stop);
+        for ran in &mut ran {
+            life.record.used(&ran.usage);
+            life.run.sampled(std::mem::take(&mut ran.usage.samples));
+        }
         life.record.seconds += started.elapsed().as_secs_f64();
         session.tree.forget_scans();
         begun += ran.len();
@@ -179,6 +185,7 @@ fn commands(
             log: ended.log,
             hint: ended.hint,
             duration: started.elapsed(),
+            usage: ended.usage,
         };
         all.lock().unwrap_or_else(PoisonError::into_inner).push(ran);
     });

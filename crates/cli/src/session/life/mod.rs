@@ -21,6 +21,7 @@ pub(super) mod work;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use larder_cache::{self as cache, Row};
 use larder_fingerprint::Change;
@@ -249,7 +250,7 @@ impl Life<'_> {
             // Once taken it is held to the end, over a second look as well.
             let held = match held.take() {
                 Some(known) => held.insert(known),
-                None => held.insert(lock::acquire(self.run, &self.id)?),
+                None => held.insert(self.lock()?),
             };
             if let Some(record) = &interrupted {
                 self.end_processes(record)?;
@@ -319,6 +320,16 @@ impl Life<'_> {
             done.changes = changes;
             return Ok(done);
         }
+    }
+
+    /// Takes the task's lock; how long that took is noted if another process had it.
+    pub(super) fn lock(&mut self) -> Result<lock::Held, Fault> {
+        let asked = Instant::now();
+        let held = lock::acquire(self.run, &self.id)?;
+        if held.waited {
+            self.record.waited_seconds += asked.elapsed().as_secs_f64();
+        }
+        Ok(held)
     }
 
     /// Ends what an interrupted run left at work, before anything that it might still write is looked at.

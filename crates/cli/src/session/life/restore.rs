@@ -147,6 +147,7 @@ impl Life<'_> {
                 explanation: None,
                 log: Some(entry.log.clone()),
                 chunks: None,
+                ran_ms: None,
             }),
             intent: true,
             changes: Vec::new(),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use larder_cache::{self as cache, Clean, Row};
 
 use crate::diagnostics::{self, PROCESS, STATE};
-use crate::execute::{Exit, Stream, environment, mux};
+use crate::execute::{Exit, Stream, Usage, environment, mux};
 use crate::record::Status;
 use crate::state::{Success, TaskState, Update, intent};
 
@@ -179,6 +179,7 @@ impl Life<'_> {
                 explanation: None,
                 log: Some(log),
                 chunks: None,
+                ran_ms: Some(duration_ms),
             }),
             intent: true,
             changes: Vec::new(),
@@ -220,6 +221,7 @@ impl Life<'_> {
                 explanation: None,
                 log: None,
                 chunks: None,
+                ran_ms: None,
             }),
             intent: true,
             changes: Vec::new(),
@@ -241,6 +243,8 @@ impl Life<'_> {
         };
         let ended = in_order(run, self.task, &self.id, key, commands.len(), &call);
         self.record.warnings.extend(ended.hint);
+        self.record.used(&ended.usage);
+        run.sampled(ended.usage.samples);
         (ended.exit, ended.log, ended.error)
     }
 }
@@ -248,6 +252,8 @@ impl Life<'_> {
 /// How commands ended.
 pub(in super::super) struct Ended {
     pub(in super::super) exit: Exit,
+    /// What they used.
+    pub(in super::super) usage: Usage,
     /// What they printed, in the stored form.
     pub(in super::super) log: Vec<u8>,
     /// Why one could not be started.
@@ -270,6 +276,7 @@ pub(in super::super) fn in_order(
         .timeout_secs
         .map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let mut exit = Exit::Code(0);
+    let mut usage = Usage::default();
     let mut error = None;
     let cancel = run.cancel_of(task);
     for index in 0..count {
@@ -284,7 +291,10 @@ pub(in super::super) fn in_order(
         );
         log::debug!(target: PROCESS, "ended: {result:?}");
         match result {
-            Ok(ended) => exit = ended,
+            Ok(ended) => {
+                exit = ended.exit;
+                usage.then(ended.usage);
+            }
             Err(cause) => {
                 exit = Exit::Code(127);
                 error = Some(cause.to_string());
@@ -314,6 +324,7 @@ pub(in super::super) fn in_order(
     };
     Ended {
         exit,
+        usage,
         log,
         error,
         hint: hint.flatten(),

@@ -15,13 +15,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use larder_cache::Row;
 use larder_fingerprint::git::GitInput;
 use larder_graph::FailurePolicy;
 
 use crate::config::Command;
+use crate::execute::usage::Sample;
 use crate::execute::{self, Cancel, Spec};
 use crate::plan::Plan;
 use crate::show::Show;
@@ -58,6 +59,8 @@ pub struct Options {
     pub policy: FailurePolicy,
     /// Whether the session goes by what it saw of tasks that are never kept as well: they run when a change reaches them.
     pub watching: bool,
+    /// Whether the memory of commands over time is to be kept until the end.
+    pub sampling: bool,
 }
 
 impl Options {
@@ -73,6 +76,7 @@ impl Options {
             concurrency: NonZeroUsize::MIN,
             policy: FailurePolicy::Never,
             watching: false,
+            sampling: false,
         }
     }
 }
@@ -94,6 +98,10 @@ pub struct Run<'a> {
     at_work: Mutex<BTreeMap<usize, (i64, Cancel)>>,
     /// Tasks that were stopped, with the change that made them stale.
     stale: Mutex<BTreeMap<usize, Vec<u8>>>,
+    /// When the run began.
+    pub(super) began: Instant,
+    /// Memory of commands over time, if somebody wants it.
+    samples: Option<Mutex<Vec<Sample>>>,
     /// What the chunks of tasks share.
     pub(super) chunks: chunks::Shared,
 }
@@ -134,6 +142,8 @@ impl<'a> Run<'a> {
             owners: Mutex::new(owners),
             at_work: Mutex::default(),
             stale: Mutex::default(),
+            began: Instant::now(),
+            samples: options.sampling.then(Mutex::default),
             chunks: chunks::Shared::new(count, options.concurrency),
         };
         let known = |task: &usize| {
@@ -180,6 +190,13 @@ impl<'a> Run<'a> {
     /// Tells the user something while tasks run.
     pub fn tell(&self, line: &str) {
         self.show.tell(line);
+    }
+
+    /// Takes in what was seen of a command's memory.
+    pub(super) fn sampled(&self, samples: Vec<Sample>) {
+        if let Some(all) = &self.samples {
+            lock(all).extend(samples);
+        }
     }
 
     /// What to do after a failure.

@@ -95,6 +95,13 @@ impl Session<'_> {
     }
 }
 
+/// The middle of some durations: one slow execution changes no priority.
+fn median(recent_ms: &[u64]) -> Option<u64> {
+    let mut sorted = recent_ms.to_vec();
+    sorted.sort_unstable();
+    sorted.get(sorted.len() / 2).copied()
+}
+
 impl Run<'_> {
     /// Runs everything; the results by task.
     ///
@@ -102,13 +109,14 @@ impl Run<'_> {
     /// When the schedule cannot be made.
     pub fn execute(&self, interruptible: bool) -> Result<BTreeMap<usize, Done>, Fault> {
         let weights = |id: NodeId| {
-            let task = self
-                .plan
-                .graph
-                .get(id)
-                .and_then(|&task| self.session.state.task(self.session.compiled.id(task)));
-            task.and_then(|task| task.success.as_ref())
-                .map_or(1, |success| success.duration_ms.max(1))
+            let Some(&task) = self.plan.graph.get(id) else {
+                return 1;
+            };
+            let (state, id) = (&self.session.state, self.session.compiled.id(task));
+            let last = state.task(id).and_then(|task| task.success.as_ref());
+            median(state.recent_ms(id))
+                .or(last.map(|success| success.duration_ms))
+                .map_or(1, |ms| ms.max(1))
         };
         let priorities = larder_graph::critical_path(&self.plan.graph, weights)
             .map_err(|error| Fault::Words(error.to_string()))?;
@@ -127,10 +135,11 @@ impl Run<'_> {
             .min(self.plan.graph.len().max(1));
         let wake = || shared.1.notify_all();
         std::thread::scope(|scope| {
-            for _ in 1..workers {
-                scope.spawn(|| self.work(&shared.0, &shared.1, &wake, interruptible));
+            for worker in 1..workers {
+                let (shared, wake) = (&shared, &wake);
+                scope.spawn(move || self.work(worker, shared, wake, interruptible));
             }
-            self.work(&shared.0, &shared.1, &wake, interruptible);
+            self.work(0, &shared, &wake, interruptible);
         });
         let mut results: BTreeMap<usize, Done> = BTreeMap::new();
         for &task in self.plan.nodes.keys() {
@@ -172,8 +181,8 @@ impl Run<'_> {
 
     fn work(
         &self,
-        schedule: &Mutex<Schedule>,
-        changed: &Condvar,
+        worker: usize,
+        (schedule, changed): &(Mutex<Schedule>, Condvar),
         wake: &dyn Fn(),
         interruptible: bool,
     ) {
@@ -197,7 +206,7 @@ impl Run<'_> {
             self.chunks.slots.take();
             let outcome = task.map_or(Outcome::Failed, |task| {
                 let _at_work = interruptible.then(|| self.at_work(task));
-                self.live(task, step.after_failure)
+                self.live(worker, task, step.after_failure)
             });
             self.chunks.slots.give();
             held = lock(schedule);
@@ -207,9 +216,19 @@ impl Run<'_> {
         }
     }
 
-    fn live(&self, task: usize, after_failure: bool) -> Outcome {
+    fn live(&self, worker: usize, task: usize, after_failure: bool) -> Outcome {
         let _about = diagnostics::about(self.session.compiled.id(task));
-        let done = life::live(self, task, after_failure);
+        let start = self.began.elapsed();
+        let mut done = life::live(self, task, after_failure);
+        if matches!(
+            done.record.status,
+            Status::Ran | Status::Failed | Status::Restored
+        ) {
+            let record = &mut done.record;
+            record.start_seconds = Some(start.as_secs_f64() + record.waited_seconds);
+            record.end_seconds = Some(self.began.elapsed().as_secs_f64());
+            record.worker = Some(worker);
+        }
         diagnostics::ended(&done.record);
         let outcome = match done.record.status {
             Status::Failed | Status::Skipped => Outcome::Failed,
