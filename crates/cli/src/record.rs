@@ -68,10 +68,10 @@ pub struct TaskRecord {
     pub error: Option<String>,
     /// What the user should know.
     pub warnings: Vec<String>,
-    /// When it came to a worker, in seconds since the run began, if it did anything.
+    /// When its commands began, or it was begun to be restored, in seconds since the run began. Absent if it did nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_seconds: Option<f64>,
-    /// When the worker was done with it, in seconds since the run began.
+    /// When its commands ended, or it was restored, in seconds since the run began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end_seconds: Option<f64>,
     /// Which worker, from 0.

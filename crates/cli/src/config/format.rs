@@ -198,6 +198,8 @@ pub struct Settings {
     pub env_mode: EnvMode,
     /// The cache.
     pub cache: CacheSettings,
+    /// How many runs of each task the history keeps; `None` leaves the choice to it.
+    pub runs_per_task: Option<u32>,
 }
 
 /// `[cache]`; `None` leaves the choice to the cache.

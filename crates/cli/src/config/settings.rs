@@ -6,7 +6,7 @@ use super::items::{DEFAULT_GLOBAL_INPUTS, glob, variables};
 use super::parse::Cx;
 use super::syntax::RootFile;
 
-/// What `[workspace]` and `[cache]` say.
+/// What `[workspace]`, `[cache]` and `[timings]` say.
 pub(super) fn settings(root: &RootFile, cx: &mut Cx) -> Settings {
     let workspace = root
         .workspace
@@ -38,7 +38,11 @@ pub(super) fn settings(root: &RootFile, cx: &mut Cx) -> Settings {
         .as_ref()
         .map(|c| c.value.clone())
         .unwrap_or_default();
+    let timings = root.timings.as_ref().map(|t| t.value.clone());
     Settings {
+        runs_per_task: timings
+            .and_then(|timings| timings.runs_per_task)
+            .map(|count| count.value.0),
         global_inputs,
         global_env: variables(workspace.global_env.as_ref(), cx),
         global_pass_through_env: variables(workspace.global_pass_through_env.as_ref(), cx),

@@ -48,6 +48,8 @@ keys! {
         workspace "workspace": WorkspaceTable,
         /// The cache.
         cache "cache": CacheTable,
+        /// What is remembered of earlier runs.
+        timings "timings": TimingsTable,
         /// The root as a project.
         project "project": ProjectTable,
         /// Tasks by name. With a command, every project has the task; without, it holds defaults.
@@ -96,6 +98,14 @@ keys! {
         level "level": Level,
         /// Any text; a new one gives every task a new key.
         salt "salt": String,
+    }
+}
+
+keys! {
+    /// What is remembered of earlier runs.
+    struct TimingsTable {
+        /// How many runs of each task are remembered, 1 to 10000. Default: 100.
+        runs_per_task "runs-per-task": Count,
     }
 }
 
@@ -375,6 +385,29 @@ quantity!(
     "^( *[0-9]+ *([kKmMgGtT][iI]?)?[bB])+ *$",
     SIZE_UNITS
 );
+
+/// A number of things to keep.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Count(pub(super) u32);
+
+impl Parse for Count {
+    fn parse(node: &Node<'_>, cx: &mut Cx) -> Option<Self> {
+        let count = number(node, cx, 1, 10_000)?;
+        u32::try_from(count).ok().map(Self)
+    }
+}
+
+impl JsonSchema for Count {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "Count".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "minimum": 1, "maximum": 10_000 })
+    }
+}
 
 /// A compression level.
 #[derive(Debug, Clone, Copy)]

@@ -279,8 +279,11 @@ env-mode = "loose"
 max-size = "20GB 5MiB"
 max-age = "30d"
 level = 3
+[timings]
+runs-per-task = 7
 "#;
     let workspace = loaded(&[("larder.toml", text)]);
+    assert_eq!(workspace.settings.runs_per_task, Some(7));
     assert!(workspace.settings.global_inputs.is_empty());
     assert_eq!(workspace.settings.env_mode, EnvMode::Loose);
     assert_eq!(

@@ -7,7 +7,7 @@ use toml::de::DeTable;
 use super::super::schema;
 use super::super::syntax::{
     CacheTable, DepTable, GitTable, HooksTable, ProjectFile, ProjectTable, RootFile, TaskTable,
-    WorkspaceTable,
+    TimingsTable, WorkspaceTable,
 };
 
 const TABLES: &[(&str, &[&str])] = &[
@@ -15,6 +15,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("ProjectFile", ProjectFile::KEYS),
     ("WorkspaceTable", WorkspaceTable::KEYS),
     ("CacheTable", CacheTable::KEYS),
+    ("TimingsTable", TimingsTable::KEYS),
     ("ProjectTable", ProjectTable::KEYS),
     ("TaskTable", TaskTable::KEYS),
     ("HooksTable", HooksTable::KEYS),
@@ -97,6 +98,8 @@ dir = "x"
 max-size = "20GB"
 max-age = "30d"
 level = 3
+[timings]
+runs-per-task = 20
 [tasks.build]
 projects = ["packages/*"]
 command = "tsc -p ."
@@ -124,6 +127,7 @@ after-all = ["report"]
         "[tasks.a]\noutput-logs = \"some\"",
         "[tasks.a]\nforeach = 1",
         "[cache]\nlevel = 20",
+        "[timings]\nruns-per-task = 0",
     ] {
         let value: Value = toml::from_str(wrong).unwrap();
         assert!(!fits(&value, root, &schema), "{wrong}");

@@ -85,6 +85,7 @@ pub(super) fn run(
             life.run.sampled(std::mem::take(&mut ran.usage.samples));
         }
         life.record.seconds += started.elapsed().as_secs_f64();
+        life.ran_since(started);
         session.tree.forget_scans();
         begun += ran.len();
         longest = ran

@@ -99,6 +99,7 @@ impl Life<'_> {
         let started = Instant::now();
         let (exit, log, error) = self.commands(basis.key());
         let duration = started.elapsed();
+        self.ran_since(started);
         session.tree.forget_scans();
         self.record.seconds = duration.as_secs_f64();
         self.record.exit_code = Some(exit.exit_code());
@@ -232,6 +233,15 @@ impl Life<'_> {
         }
     }
 
+    /// Notes when its commands ran: since `started`, until now.
+    pub(in super::super) fn ran_since(&mut self, started: Instant) {
+        let began = self.run.began;
+        let start = started.saturating_duration_since(began).as_secs_f64();
+        // Those of chunks run slice by slice.
+        self.record.start_seconds.get_or_insert(start);
+        self.record.end_seconds = Some(began.elapsed().as_secs_f64());
+    }
+
     /// Runs the task's commands one after the other; output is shown and kept.
     fn commands(&mut self, key: [u8; 32]) -> (Exit, Vec<u8>, Option<String>) {
         let run = self.run;
@@ -289,7 +299,7 @@ pub(in super::super) fn in_order(
             &mut |stream: Stream, bytes: &[u8]| run.show.feed(lane, stream, bytes),
             &cancel,
         );
-        log::debug!(target: PROCESS, "ended: {result:?}");
+        log::debug!(target: PROCESS, "ended: {:?}", result.as_ref().map(|ended| ended.exit));
         match result {
             Ok(ended) => {
                 exit = ended.exit;

@@ -225,8 +225,11 @@ impl Run<'_> {
             Status::Ran | Status::Failed | Status::Restored
         ) {
             let record = &mut done.record;
-            record.start_seconds = Some(start.as_secs_f64() + record.waited_seconds);
-            record.end_seconds = Some(self.began.elapsed().as_secs_f64());
+            // Where commands ran, their times stand there already.
+            if record.end_seconds.is_none() {
+                record.start_seconds = Some(start.as_secs_f64() + record.waited_seconds);
+                record.end_seconds = Some(self.began.elapsed().as_secs_f64());
+            }
             record.worker = Some(worker);
         }
         diagnostics::ended(&done.record);
