@@ -5,9 +5,15 @@
 
 mod clock;
 mod format;
+#[cfg(feature = "history")]
+pub mod history;
 mod path;
+mod run;
 mod timeline;
 
 pub use clock::{Clock, ClockError, ManualClock, Moment, SystemClock, TimeRangeError};
+#[cfg(feature = "history")]
+pub use history::{History, HistoryError, Opened, Options};
 pub use path::{CriticalPath, PathError, Step, critical_path};
+pub use run::{CacheState, Outcome, Phase, RunRow, TaskRow};
 pub use timeline::{Span, Timeline, Totals};

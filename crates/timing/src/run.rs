@@ -1,0 +1,113 @@
+//! What is remembered of one run, as plain data: the run itself, its phases and the tasks that took part.
+//! Does not know where it is kept, or what a key is made of.
+
+use serde::{Deserialize, Serialize};
+
+/// One run and what took part in it.
+///
+/// All durations are nanoseconds of a counter that never goes back; `started` alone is wall time and for people only.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRow {
+    /// Names the run; unique within a history.
+    pub id: String,
+    /// When it began: nanoseconds of wall time since 1970-01-01T00:00:00Z.
+    pub started: i64,
+    /// From its start to its end, in nanoseconds.
+    pub duration_ns: u64,
+    /// The machine it ran on. Durations of different machines are never compared.
+    pub host: String,
+    /// The commit that was checked out, when there was one.
+    pub revision: Option<String>,
+    /// The branch that was checked out, when there was one.
+    pub branch: Option<String>,
+    /// What was asked for, word by word.
+    pub request: Vec<String>,
+    /// How many tasks could run at once; 0 when it is not known.
+    pub workers: u32,
+    /// The exit code of the run.
+    pub exit_code: u8,
+    /// How many tasks were up to date and therefore have no row in `tasks`.
+    pub up_to_date: u32,
+    /// What the tasks that did not run once took, in nanoseconds: those of `tasks` and those that have no row there.
+    pub saved_ns: u64,
+    /// The parts of the run itself, in order.
+    pub phases: Vec<Phase>,
+    /// The tasks that took part, in the order in which they were recorded. Empty where only the run was asked for.
+    pub tasks: Vec<TaskRow>,
+}
+
+/// A named part of a run that is no task: reading the configuration, planning, writing state.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Phase {
+    /// What it is called.
+    pub name: String,
+    /// How long it took, in nanoseconds.
+    pub duration_ns: u64,
+}
+
+/// What one task did in one run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskRow {
+    /// Its name.
+    pub task: String,
+    /// When it began, in nanoseconds after the start of the run.
+    pub start_ns: u64,
+    /// How long it took, in nanoseconds: its commands when it was executed, the restore when it was restored.
+    pub duration_ns: u64,
+    /// User and system time of its process tree, in nanoseconds, where the system tells it.
+    pub cpu_ns: Option<u64>,
+    /// The largest resident memory of its process tree, in bytes, where the system tells it.
+    pub peak_memory: Option<u64>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Whether it was executed at all.
+    pub cache: CacheState,
+    /// Its key, when one was computed.
+    pub key: Option<String>,
+    /// Why it ran, or why it did not.
+    pub reason: String,
+    /// The worker that ran it, counted from 0.
+    pub worker: Option<u32>,
+    /// The tasks that it waited for.
+    pub deps: Vec<String>,
+    /// What it once took, in nanoseconds, when it did not run now.
+    pub saved_ns: u64,
+}
+
+impl TaskRow {
+    /// When it ended, in nanoseconds after the start of the run.
+    pub fn end_ns(&self) -> u64 {
+        self.start_ns.saturating_add(self.duration_ns)
+    }
+
+    /// Whether its duration tells how long the task takes: it was executed and succeeded.
+    pub fn is_measure(&self) -> bool {
+        self.cache == CacheState::Executed && self.outcome == Outcome::Success
+    }
+}
+
+/// How a task ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// All went well.
+    #[default]
+    Success,
+    /// It failed by itself.
+    Failure,
+    /// It was ended from outside before it was done.
+    Cancelled,
+}
+
+/// What was done for a task's outputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CacheState {
+    /// Its commands ran.
+    #[default]
+    Executed,
+    /// Its outputs were unpacked from a cache.
+    Restored,
+    /// Its outputs were in place already.
+    UpToDate,
+}
