@@ -4,16 +4,22 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod clock;
+mod estimate;
+mod flaky;
 mod format;
 #[cfg(feature = "history")]
 pub mod history;
 mod path;
+mod regression;
 mod run;
 mod timeline;
 
 pub use clock::{Clock, ClockError, ManualClock, Moment, SystemClock, TimeRangeError};
+pub use estimate::median;
+pub use flaky::{Flaky, flaky};
 #[cfg(feature = "history")]
 pub use history::{History, HistoryError, Opened, Options};
 pub use path::{CriticalPath, PathError, Step, critical_path};
+pub use regression::{Comparison, Level, Rule, Verdict, check, compare, measures, phase_measures};
 pub use run::{CacheState, Outcome, Phase, RunRow, TaskRow};
 pub use timeline::{Span, Timeline, Totals};
