@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod clock;
+mod context;
 mod estimate;
 mod flaky;
 mod format;
@@ -12,14 +13,15 @@ pub mod history;
 mod path;
 mod regression;
 mod run;
-mod timeline;
+mod summary;
 
 pub use clock::{Clock, ClockError, ManualClock, Moment, SystemClock, TimeRangeError};
+pub use context::{Span, SpanId, SpanRow, TimingContext};
 pub use estimate::median;
 pub use flaky::{Flaky, flaky};
 #[cfg(feature = "history")]
 pub use history::{History, HistoryError, Opened, Options};
-pub use path::{CriticalPath, PathError, Step, critical_path};
+pub use path::{Analysis, Change, Step, WaitedFor, WhatIf, analyse, what_if};
 pub use regression::{Comparison, Level, Rule, Verdict, check, compare, measures, phase_measures};
 pub use run::{CacheState, Outcome, Phase, RunRow, TaskRow};
-pub use timeline::{Span, Timeline, Totals};
+pub use summary::{format_duration, measured, timing_summary};

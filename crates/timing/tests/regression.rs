@@ -20,7 +20,7 @@ fn noise_alone_is_called_slower_in_one_check_of_a_hundred_at_most() {
         (Noise::Wander, 0.02),
     ] {
         for recent in [5, 10] {
-            let rate = rate(noise, share, recent, 0.0, 1000);
+            let rate = rate(noise, share, recent, 0.0, 600);
             assert!(rate <= 0.01, "{noise:?} {share} {recent}: {rate}");
         }
     }

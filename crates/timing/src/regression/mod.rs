@@ -34,7 +34,7 @@ impl Default for Rule {
             least_before: 10,
             least_after: 5,
             false_alarms: 0.005,
-            band: 2.8,
+            band: 3.0,
         }
     }
 }
