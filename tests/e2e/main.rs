@@ -44,6 +44,7 @@ mod session;
 mod session_faults;
 mod session_run;
 mod skip;
+mod timings;
 mod upkeep;
 mod waiting;
 mod watch;

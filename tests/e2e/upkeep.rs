@@ -44,7 +44,7 @@ fn every_part_of_the_workspaces_state_can_be_deleted_as_the_status_says() {
     sandbox.larder("build");
     let parts = status(&sandbox)["workspace"]["parts"].clone();
     let parts = parts.as_array().unwrap();
-    assert_eq!(parts.len(), 6);
+    assert_eq!(parts.len(), 7);
     for part in parts {
         // No snapshot is taken of a configuration that was written a moment ago, nor of what nobody watches.
         let there = part["bytes"].as_u64().unwrap() > 0;

@@ -1,10 +1,14 @@
 //! The command line as data: one clap definition drives parsing, help, completions and `docs/cli.md`.
 //! Knows nothing of what the commands do.
 
+mod timings;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use timings::{Shown, TimingsAction, TimingsArgs};
 
 /// Keeps the work that was already done: put it in front of any build, in any language.
 #[derive(Debug, Parser)]
@@ -63,6 +67,8 @@ pub enum Command {
     Graph(GraphArgs),
     /// Look at, check and trim the cache
     Cache(CacheArgs),
+    /// Show, compare and check what tasks took in earlier runs
+    Timings(TimingsArgs),
     /// Start, show and stop the background process that watches this workspace, so that runs need not look at every file
     Session(SessionArgs),
     /// Write larder.toml files for the projects found in this folder
@@ -345,6 +351,8 @@ pub enum Part {
     Session,
     /// Accounts of earlier runs
     Records,
+    /// What tasks took in earlier runs: `larder timings` begins anew
+    History,
     /// Files that were moved aside: there is no other copy
     Rescued,
 }

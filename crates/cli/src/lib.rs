@@ -8,6 +8,7 @@ pub mod config;
 pub mod daemon;
 pub mod diagnostics;
 pub mod execute;
+pub mod history;
 pub mod init;
 pub mod plan;
 pub mod record;

@@ -133,7 +133,7 @@ fn clear(session: &Session<'_>, parts: &[Part]) -> Answer {
             continue;
         }
         let held = status::part(&session.paths, part);
-        for path in &held.paths {
+        for path in held.paths.iter().chain(&held.beside) {
             remove(path).map_err(|error| {
                 Usage::new(format!("{} cannot be removed: {error}", path.display()))
             })?;

@@ -33,6 +33,7 @@ mod session;
 mod show_cache;
 mod status;
 mod summary;
+mod timings;
 mod told;
 mod watch;
 
@@ -183,6 +184,7 @@ pub fn main(world: &World) -> u8 {
         Command::Ls(args) => list::list(&context, &args),
         Command::Graph(args) => list::graph(&context, &args),
         Command::Cache(args) => cache::cache(&context, &args),
+        Command::Timings(args) => timings::timings(&context, &args),
         Command::Session(args) => session::session(&context, &args),
         Command::Init(args) => init(&context, &args),
         Command::Schema => print(&format!("{:#}\n", config::schema())).map(|()| exit::SUCCESS),
@@ -214,6 +216,7 @@ fn answers_json(command: &Command) -> bool {
         Command::Ls(args) => args.json,
         Command::Graph(args) => args.json || matches!(args.format, GraphFormat::Json),
         Command::Cache(args) => args.json,
+        Command::Timings(args) => args.json,
         Command::Session(args) => matches!(args.action, SessionAction::Status { json: true }),
         Command::Init(_) | Command::Schema | Command::Completions { .. } => false,
     }

@@ -11,13 +11,14 @@ use larder_timing::{Clock as _, SystemClock};
 use crate::args::{Continue, DryFormat, LogOrder, OutputLogs, RunArgs};
 use crate::diagnostics::STATE;
 use crate::execute::{concurrency, exit, mux};
+use crate::history;
 use crate::plan::Plan;
 use crate::record::{self, CacheUse, Counters, RunError, RunRecord, Status, TaskRecord};
 use crate::select;
 use crate::select::prune::LeftOut;
-use crate::session::Session;
 use crate::session::life::Done;
 use crate::session::run::{Beside, Ended, Options};
+use crate::session::{Session, phases};
 use crate::show::Show;
 
 use super::summary::summary;
@@ -42,10 +43,12 @@ pub(super) fn run(context: &Context<'_>, args: &RunArgs) -> Outcome {
 
 fn in_session(context: &Context<'_>, args: &RunArgs, session: &mut Session<'_>) -> Outcome {
     let folder = super::delta::folder(context, args.write_delta.as_deref())?;
+    let planning = session.timing.span(phases::PLAN);
     let requested = requested(args, session)?;
     let force = forced(context, args);
     check_force(force.as_deref(), session)?;
     let plan = planned(args, session, requested)?;
+    planning.end();
     let options = options(context, args, force)?;
     if let Some(format) = args.dry {
         let format = if args.json { DryFormat::Json } else { format };
@@ -125,7 +128,18 @@ pub(super) fn perform(
     record.left_out.clone_from(&plan.left_out);
     record.started = started.rfc3339();
     record.wall_seconds = clock.now().since(started).as_secs_f64();
-    keep(session, &mut record, args.summarize);
+    let phases = phases::phases(&session.timing.take());
+    let id = format!(
+        "{}-{}",
+        record.started.replace(':', "-"),
+        std::process::id()
+    );
+    if record.tasks.iter().any(history::took_part) {
+        let workers = options.concurrency.get();
+        let row = history::row(session, plan, &record, id.clone(), started, workers, phases);
+        record.warnings.extend(history::remember(session, &row));
+    }
+    keep(session, &mut record, &id, args.summarize);
     for warning in &record.warnings {
         say(&format!("warning: {warning}"));
     }
@@ -347,7 +361,7 @@ fn account(
 }
 
 /// Keeps the record: always in the one slot of the last run, and among the records when something was done.
-fn keep(session: &Session<'_>, record: &mut RunRecord, asked: bool) {
+fn keep(session: &Session<'_>, record: &mut RunRecord, id: &str, asked: bool) {
     let acted = record
         .tasks
         .iter()
@@ -365,11 +379,7 @@ fn keep(session: &Session<'_>, record: &mut RunRecord, asked: bool) {
     if !acted && !asked {
         return;
     }
-    let name = format!(
-        "{}-{}.json",
-        record.started.replace(':', "-"),
-        std::process::id()
-    );
+    let name = format!("{id}.json");
     let put = || -> Result<(), Box<dyn std::error::Error>> {
         let records = DirectoryDestination::open(&session.paths.runs, Durability::Process)?;
         records.put(&Name::new(name.clone())?, &bytes)?;

@@ -297,6 +297,7 @@ mod tests {
           snapshot         0 B  .larder/workspace
           session          0 B  .larder/session
           records          0 B  .larder/runs, .larder/last-run.json
+          history          0 B  .larder/history.db
           rescued          0 B  .larder/rescued
           `larder cache status` says what is in them and how to clear each
         ");

@@ -50,6 +50,8 @@ pub(super) struct Held {
     pub(super) name: &'static str,
     /// Where it lies.
     pub(super) paths: Vec<PathBuf>,
+    /// What lies beside that and goes with it, and is not named.
+    pub(super) beside: Vec<PathBuf>,
     /// How many files there are.
     pub(super) files: u64,
     /// How large they are together.
@@ -61,12 +63,13 @@ pub(super) struct Held {
 }
 
 /// The parts of the workspace's own state.
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     Part::State,
     Part::Memo,
     Part::Snapshot,
     Part::Session,
     Part::Records,
+    Part::History,
     Part::Rescued,
 ];
 
@@ -113,6 +116,7 @@ pub(super) fn part(paths: &Paths, which: Part) -> Held {
             &[&paths.runs, &paths.last_run],
             "what earlier runs did is forgotten",
         ),
+        Part::History => ("history", &[&paths.history], "what tasks took is forgotten"),
         Part::Rescued => (
             "rescued",
             &[&paths.rescued],
@@ -123,13 +127,20 @@ pub(super) fn part(paths: &Paths, which: Part) -> Held {
         which,
         name,
         paths: places.iter().map(|path| (*path).clone()).collect(),
+        beside: Vec::new(),
         files: 0,
         bytes: 0,
         if_deleted,
         counts: Vec::new(),
     };
-    for path in places {
-        measure(path, &mut held);
+    if which == Part::History {
+        // SQLite keeps them while it is used, and may leave them.
+        held.beside = ["db-wal", "db-shm"]
+            .map(|end| paths.history.with_extension(end))
+            .to_vec();
+    }
+    for path in [held.paths.clone(), held.beside.clone()].concat() {
+        measure(&path, &mut held);
     }
     held
 }
@@ -159,7 +170,7 @@ fn counts(session: &Session<'_>, which: Part, held: &Held) -> Vec<(&'static str,
             ("projects", session.workspace.projects.len()),
             ("tasks", session.workspace.tasks.len()),
         ],
-        Part::Session | Part::Records | Part::Rescued => vec![("files", files)],
+        Part::Session | Part::Records | Part::History | Part::Rescued => vec![("files", files)],
     }
 }
 
@@ -248,7 +259,7 @@ pub(super) fn value(told: &Told) -> Value {
 pub(super) fn part_value(part: &Held) -> Value {
     let mut value = json!({
         "name": part.name,
-        "paths": part.paths.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
+        "paths": part.paths.iter().chain(&part.beside).map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
         "files": part.files,
         "bytes": part.bytes,
         "clear": format!("{CLEAR} {}", part.name),
@@ -400,6 +411,7 @@ mod tests {
             vec![("projects", 1000), ("tasks", 10_000)],
             vec![("files", 1)],
             vec![("files", 101)],
+            vec![("files", 2)],
             vec![("files", 0)],
         ]) {
             part.bytes = 1_234_567;
@@ -454,6 +466,8 @@ mod tests {
                                 if cleared: each task is looked at again
           records     1.18 MiB  .larder/runs, .larder/last-run.json: 101 files
                                 if cleared: what earlier runs did is forgotten
+          history     1.18 MiB  .larder/history.db: 2 files
+                                if cleared: what tasks took is forgotten
           rescued     1.18 MiB  .larder/rescued: 0 files
                                 if cleared: look first: there is no other copy
           clear one with `larder cache clear NAME`, as in `larder cache clear memo`

@@ -31,6 +31,7 @@ pub mod life;
 pub mod lock;
 mod open;
 pub mod outputs;
+pub mod phases;
 pub mod run;
 pub mod snapshot;
 mod tools;
@@ -79,6 +80,8 @@ pub struct Paths {
     pub last_run: PathBuf,
     /// Records of runs that did something.
     pub runs: PathBuf,
+    /// What tasks took in earlier runs.
+    pub history: PathBuf,
 }
 
 impl Paths {
@@ -96,6 +99,7 @@ impl Paths {
             rescued: folder.join("rescued"),
             last_run: folder.join("last-run.json"),
             runs: folder.join("runs"),
+            history: folder.join("history.db"),
             folder,
             incremental,
         }
@@ -155,6 +159,8 @@ pub struct Session<'a> {
     pub own: Option<String>,
     /// Tasks this process runs within.
     pub ancestors: String,
+    /// Measures what the work goes to.
+    pub timing: larder_timing::TimingContext<&'a dyn larder_timing::Clock>,
     /// Keyed hashes of variables in explanations use this.
     pub secret: [u8; 32],
     around: Surroundings<'a>,

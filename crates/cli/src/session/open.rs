@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use larder_fingerprint::{DiskFiles, Memo, Scanner};
+use larder_timing::TimingContext;
 
 use crate::config::{self, Workspace};
 use crate::diagnostics::CONFIG;
@@ -17,7 +18,7 @@ use super::compiled::Compiled;
 use super::snapshot::{index_of, stamp};
 use super::tree::{self, Tree};
 use super::warm::Warm;
-use super::{Paths, Session, Surroundings, lock};
+use super::{Paths, Session, Surroundings, lock, phases};
 
 /// Why a session cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +61,8 @@ impl<'a> Session<'a> {
             let path = path.to_owned();
             move |source| OpenError::Io { what, path, source }
         };
+        let timing = TimingContext::new(around.clock);
+        let loading = timing.span(phases::LOAD);
         let root = root.canonicalize().map_err(io("cannot find", root))?;
         let paths = Paths::new(&root, around.incremental_dir.as_deref());
         let known = around
@@ -145,8 +148,11 @@ impl<'a> Session<'a> {
                 .map(|(_, value)| value.to_string_lossy().into_owned())
         };
         let cache_dir = cache_dir(&root, &workspace, around.cache_dir.clone(), around.env);
+        let state = State::open(&paths.state);
+        loading.end();
         Ok(Session {
-            state: State::open(&paths.state),
+            timing,
+            state,
             secret: secret(&paths.folder).map_err(io("cannot keep a secret in", &paths.folder))?,
             records_found: crate::state::intent::any(&paths.intents),
             root_digest: root_digest(&root, &mounts),

@@ -45,11 +45,11 @@ use crate::diagnostics::{KEY, STATE};
 use crate::record::CacheUse;
 use crate::state::{State, TaskState, intent};
 
-use super::Run;
 use super::inputs::Rule;
 use super::life::{Done, Life};
 use super::outputs::Outputs;
 use super::tree::Fault;
+use super::{Run, phases};
 
 pub use edges::Users;
 pub use exact::Exact;
@@ -165,10 +165,12 @@ pub(super) fn live(life: &mut Life<'_>) -> Result<Done, Fault> {
             .as_deref()
             .and_then(format::decode)
             .unwrap_or_default();
+        let looking = session.timing.span(phases::FINGERPRINT);
         let expansion = expand::expand(run, life.task)?;
         let keys = keys::Keys::gather(run, life.task, &life.deps, &expansion)?;
         let mut look = stale::look(run, life.task, &expansion, &keys, &table, &last, may_skip)?;
         look.choose(run, life.task, &expansion);
+        looking.end();
         log::debug!(target: KEY, "{} chunks, {} of them stale, {} sources gone", expansion.chunks.len(), look.stale.len(), look.gone.len());
         if interrupted.is_none() && look.is_nothing() && (may_skip || look.partial) {
             let there = partial::on_disk(run, &expansion, &look)?;
@@ -264,7 +266,9 @@ fn redo(
     }
     if may_restore && !stale.is_empty() {
         let partly;
+        let restoring = run.session.timing.span(phases::RESTORE);
         (stale, partly) = restore::restore(life, &expansion, &keys, stale, &owned, &mut after);
+        restoring.end();
         if partly {
             // What a restore that stopped half-way has left is this task's.
             let begun = intent::find(&run.session.paths.intents, &life.id);

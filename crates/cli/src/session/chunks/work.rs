@@ -15,7 +15,7 @@ use crate::execute::{Exit, Spec, Usage};
 use super::super::life::Life;
 use super::super::life::work::in_order;
 use super::super::tree::Fault;
-use super::super::words;
+use super::super::{phases, words};
 use super::expand::{Expansion, name};
 use super::judge::{self, Before};
 use super::keys::Keys;
@@ -92,7 +92,9 @@ pub(super) fn run(
             .iter()
             .map(|ran| ran.duration)
             .fold(longest, Duration::max);
+        let judging = session.timing.span(phases::JUDGE);
         judge::judge(life, expansion, keys, slice, ran, owned, &before, after)?;
+        judging.end();
         if halted() {
             break;
         }
@@ -173,7 +175,9 @@ fn commands(
             ..specs[command].clone()
         };
         let base = keys.key(index, chunk, None);
-        let ended = in_order(run, life.task, &id, base, templates.len(), &call);
+        let ended = session.timing.measure(phases::COMMANDS, || {
+            in_order(run, life.task, &id, base, templates.len(), &call)
+        });
         run.show.left(&id);
         if !ended.exit.success() {
             failed.store(true, Ordering::SeqCst);

@@ -8,7 +8,7 @@ use crate::diagnostics::{self, CACHE};
 use super::super::describe::Basis;
 use super::super::format::List;
 use super::super::tree::lossy;
-use super::super::{Run, discovered, outputs};
+use super::super::{Run, discovered, outputs, phases};
 use super::Life;
 
 /// A result that may be kept.
@@ -71,6 +71,7 @@ pub(in super::super) fn keep(
     result: &Finished<'_>,
 ) -> Result<(bool, Vec<String>), String> {
     let session = run.session;
+    let _storing = session.timing.span(phases::STORE);
     let spec = &session.workspace.tasks[result.task];
     let Some(store) = session.store() else {
         return Ok((false, Vec::new()));

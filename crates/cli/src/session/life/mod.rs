@@ -35,7 +35,7 @@ use crate::state::{State, Success, TaskState, Update, intent};
 use super::outputs::Outputs;
 use super::tree::{Fault, lossy};
 use super::warm::Known;
-use super::{Run, chunks, lock, words};
+use super::{Run, chunks, lock, phases, words};
 
 /// What a task leaves for its dependents, the summary and the state.
 #[derive(Debug, Clone)]
@@ -195,7 +195,9 @@ impl Life<'_> {
         }
         let mut fresh: Option<State> = None;
         let mut held = None;
+        let timing = &self.run.session.timing;
         loop {
+            let looking = timing.span(phases::FINGERPRINT);
             let mut basis = self.run.basis(self.task, &self.deps)?;
             let state = fresh.as_ref().unwrap_or(&self.run.session.state);
             let mut last = state.task(&self.id).cloned().unwrap_or_default();
@@ -244,6 +246,7 @@ impl Life<'_> {
                 done.known = self.known(&basis, key, shared);
                 return Ok(done);
             }
+            looking.end();
             if self.run.session.cancel.is_raised() {
                 return Err(Fault::words("interrupted before it started"));
             }
@@ -279,6 +282,7 @@ impl Life<'_> {
             let mut done = None;
             if may_skip && spec.store && self.run.reads() {
                 if let Some(outputs) = outputs {
+                    let _restoring = timing.span(phases::RESTORE);
                     done = self.try_restore(&mut basis, outputs, &owned);
                     if done.is_none() {
                         // A restore that stopped half-way has left files of this task.

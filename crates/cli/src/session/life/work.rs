@@ -16,7 +16,7 @@ use super::super::Run;
 use super::super::describe::{self, Basis};
 use super::super::outputs::Outputs;
 use super::super::tree::{Fault, View, lossy};
-use super::super::words;
+use super::super::{phases, words};
 use super::judge::wrote;
 use super::{Done, Life, hex};
 
@@ -97,9 +97,12 @@ impl Life<'_> {
         }
         let before = self.look_before(basis, outputs)?;
         let started = Instant::now();
-        let (exit, log, error) = self.commands(basis.key());
+        let (exit, log, error) = session
+            .timing
+            .measure(phases::COMMANDS, || self.commands(basis.key()));
         let duration = started.elapsed();
         self.ran_since(started);
+        let _judging = session.timing.span(phases::JUDGE);
         session.tree.forget_scans();
         self.record.seconds = duration.as_secs_f64();
         self.record.exit_code = Some(exit.exit_code());

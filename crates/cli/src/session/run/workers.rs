@@ -14,9 +14,9 @@ use crate::record::{Status, TaskRecord};
 use crate::show::Show;
 use crate::state::{State, Update, intent};
 
-use super::super::Session;
 use super::super::life::{self, Done};
 use super::super::tree::Fault;
+use super::super::{Session, phases};
 use super::{Options, Run, lock};
 
 /// So often, a millisecond apart, a lock is asked for that only a passing process should hold.
@@ -79,11 +79,13 @@ impl Session<'_> {
             }
         };
         show.finish();
+        let remembering = self.timing.span(phases::REMEMBER);
         let mut ended = Ended {
             writes: run.remember(&results),
             exit_code: run.exit_code(&results),
             results,
         };
+        remembering.end();
         if ended.results.values().any(|done| done.record.stored) {
             self.bound_cache();
         }

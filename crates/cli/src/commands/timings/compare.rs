@@ -1,0 +1,243 @@
+//! `larder timings compare` and `check`: what became slower beyond its noise.
+//! Does not know the statistics, nor how it is shown.
+
+use std::collections::BTreeSet;
+
+use larder_timing::history::History;
+use larder_timing::{CacheState, Comparison, Flaky, Rule, RunRow, Verdict};
+use serde::Serialize;
+
+use super::super::Usage;
+use super::runs::{Chosen, failed};
+
+/// So many of the newest runs are checked against those before.
+pub(super) const RECENT: usize = 5;
+/// So many runs are looked back at.
+const BACK: usize = 200;
+
+/// One task or phase beside its earlier self.
+#[derive(Debug, Serialize)]
+pub(super) struct Change {
+    /// Its name.
+    pub(super) name: String,
+    /// What the statistics say.
+    #[serde(flatten)]
+    pub(super) comparison: Comparison,
+    /// How sure it is that there is a difference, from 0 to 1.
+    pub(super) confidence: f64,
+    /// Whether it is slower by more than was allowed.
+    pub(super) regressed: bool,
+}
+
+/// What some runs come to.
+#[derive(Debug, Serialize)]
+pub(super) struct Side {
+    /// What was asked for.
+    pub(super) name: String,
+    /// How many runs.
+    pub(super) runs: usize,
+    /// Tasks whose commands ran.
+    pub(super) executed: u64,
+    /// Tasks that were restored.
+    pub(super) restored: u64,
+    /// Tasks that were up to date.
+    pub(super) up_to_date: u64,
+    /// The share of tasks that did not have to run, from 0 to 1; absent without any.
+    pub(super) hit_rate: Option<f64>,
+    /// The middle of how long the runs took, in nanoseconds.
+    pub(super) median_ns: u64,
+    /// What did not have to be spent again, over all runs, in nanoseconds.
+    pub(super) saved_ns: u64,
+}
+
+/// Two sets of runs side by side.
+#[derive(Debug, Serialize)]
+pub(super) struct Compared {
+    /// The machine; runs of others are left out.
+    pub(super) host: String,
+    /// The share by which a task may become slower.
+    pub(super) fail_above: f64,
+    /// The earlier runs.
+    pub(super) before: Side,
+    /// The later runs.
+    pub(super) after: Side,
+    /// The tasks that ran on both sides, those that became slowest first.
+    pub(super) tasks: Vec<Change>,
+    /// The phases of the runs.
+    pub(super) phases: Vec<Change>,
+    /// Tasks that ended differently under one key.
+    pub(super) flaky: Vec<Flaky>,
+}
+
+impl Compared {
+    /// What is slower by more than was allowed.
+    pub(super) fn regressed(&self) -> impl Iterator<Item = &Change> {
+        let all = self.tasks.iter().chain(&self.phases);
+        all.filter(|change| change.regressed)
+    }
+}
+
+/// Compares two sets of runs.
+pub(super) fn compare(before: &Chosen, after: &Chosen, fail_above: f64) -> Compared {
+    let host = after.runs[0].host.clone();
+    let rule = Rule::default();
+    let change = |name: &str, before: &[u64], after: &[u64]| {
+        changed(
+            name,
+            larder_timing::compare(before, after, &rule),
+            fail_above,
+        )
+    };
+    let mut tasks: Vec<Change> = Vec::new();
+    for name in names(&before.runs).intersection(&names(&after.runs)) {
+        let earlier = larder_timing::measures(&before.rows(name), &host);
+        let later = larder_timing::measures(&after.rows(name), &host);
+        if !earlier.is_empty() && !later.is_empty() {
+            tasks.push(change(name, &earlier, &later));
+        }
+    }
+    let mut phases: Vec<Change> = Vec::new();
+    let like = &after.runs[0];
+    let (earlier, later) = (alike(&before.runs, like), alike(&after.runs, like));
+    for name in phase_names(&earlier).intersection(&phase_names(&later)) {
+        let earlier = larder_timing::phase_measures(&earlier, name, &host);
+        let later = larder_timing::phase_measures(&later, name, &host);
+        if !earlier.is_empty() && !later.is_empty() {
+            phases.push(change(name, &earlier, &later));
+        }
+    }
+    sort(&mut tasks);
+    let rows: Vec<_> = names(&after.runs)
+        .into_iter()
+        .flat_map(|task| after.rows(task))
+        .map(|(_, row)| row)
+        .collect();
+    Compared {
+        fail_above,
+        before: side(&before.name, &before.runs, &host),
+        after: side(&after.name, &after.runs, &host),
+        tasks,
+        phases,
+        flaky: larder_timing::flaky(&rows),
+        host,
+    }
+}
+
+/// Compares the newest runs of each task with those before them.
+pub(super) fn check(history: &History, fail_above: f64) -> Result<Compared, Usage> {
+    let mut runs = Vec::new();
+    for run in history.runs(BACK).map_err(failed)? {
+        // Another process may have let it go meanwhile.
+        runs.extend(history.run(&run.id).map_err(failed)?);
+    }
+    let Some(newest) = runs.first() else {
+        return Err(Usage::new(super::NOTHING));
+    };
+    let host = newest.host.clone();
+    let rule = Rule::default();
+    let mut tasks = Vec::new();
+    let mut rows = Vec::new();
+    for name in history.tasks().map_err(failed)? {
+        let found = history.task(&name, BACK).map_err(failed)?;
+        let series = larder_timing::measures(&found, &host);
+        rows.extend(found.into_iter().map(|(_, row)| row));
+        if !series.is_empty() {
+            let comparison = larder_timing::check(&series, RECENT, &rule);
+            tasks.push(changed(&name, comparison, fail_above));
+        }
+    }
+    let mut phases = Vec::new();
+    let like = alike(&runs, newest);
+    for name in phase_names(&like) {
+        let series = larder_timing::phase_measures(&like, name, &host);
+        let comparison = larder_timing::check(&series, RECENT, &rule);
+        phases.push(changed(name, comparison, fail_above));
+    }
+    sort(&mut tasks);
+    let (later, earlier) = runs.split_at(RECENT.min(runs.len()));
+    Ok(Compared {
+        fail_above,
+        before: side("before", earlier, &host),
+        after: side("newest", later, &host),
+        tasks,
+        phases,
+        flaky: larder_timing::flaky(&rows),
+        host,
+    })
+}
+
+fn changed(name: &str, comparison: Comparison, fail_above: f64) -> Change {
+    Change {
+        name: name.to_owned(),
+        confidence: comparison.confidence(),
+        regressed: comparison.is_slower_by(fail_above),
+        comparison,
+    }
+}
+
+/// Slower ones first, then faster ones, then those that are the same.
+fn sort(changes: &mut [Change]) {
+    let rank = |change: &Change| match change.comparison.verdict {
+        Verdict::Slower => 0,
+        Verdict::Faster => 1,
+        Verdict::Same => 2,
+        Verdict::TooFew => 3,
+    };
+    changes.sort_by(|a, b| {
+        let by_size = b
+            .comparison
+            .change
+            .abs()
+            .total_cmp(&a.comparison.change.abs());
+        rank(a)
+            .cmp(&rank(b))
+            .then(by_size)
+            .then(a.name.cmp(&b.name))
+    });
+}
+
+fn names(runs: &[RunRow]) -> BTreeSet<&str> {
+    let tasks = runs.iter().flat_map(|run| &run.tasks);
+    tasks.map(|task| task.task.as_str()).collect()
+}
+
+/// The runs that did as much as `run`, for the same request: only their phases can be compared.
+fn alike(runs: &[RunRow], run: &RunRow) -> Vec<RunRow> {
+    let work = |run: &RunRow| {
+        let executed = of(run, CacheState::Executed);
+        (executed, of(run, CacheState::Restored), run.up_to_date)
+    };
+    let same = |other: &&RunRow| other.request == run.request && work(other) == work(run);
+    runs.iter().filter(same).cloned().collect()
+}
+
+fn of(run: &RunRow, state: CacheState) -> u64 {
+    let tasks = run.tasks.iter();
+    tasks.filter(|task| task.cache == state).count() as u64
+}
+
+fn phase_names(runs: &[RunRow]) -> BTreeSet<&str> {
+    let phases = runs.iter().flat_map(|run| &run.phases);
+    phases.map(|phase| phase.name.as_str()).collect()
+}
+
+fn side(name: &str, runs: &[RunRow], host: &str) -> Side {
+    let runs: Vec<&RunRow> = runs.iter().filter(|run| run.host == host).collect();
+    let of = |state| runs.iter().map(|run| of(run, state)).sum();
+    let (executed, restored): (u64, u64) = (of(CacheState::Executed), of(CacheState::Restored));
+    let up_to_date = runs.iter().map(|run| u64::from(run.up_to_date)).sum();
+    let all = executed + restored + up_to_date;
+    let durations: Vec<u64> = runs.iter().map(|run| run.duration_ns).collect();
+    #[allow(clippy::cast_precision_loss)] // A share.
+    let hit_rate = (all > 0).then(|| (restored + up_to_date) as f64 / all as f64);
+    Side {
+        name: name.to_owned(),
+        runs: runs.len(),
+        executed,
+        restored,
+        up_to_date,
+        hit_rate,
+        median_ns: larder_timing::median(&durations),
+        saved_ns: runs.iter().map(|run| run.saved_ns).sum(),
+    }
+}

@@ -1,0 +1,356 @@
+//! What is remembered of runs, told, compared and checked.
+
+use larder_timing::history::{History, Options};
+use larder_timing::{Outcome as Ended, Phase, RunRow, TaskRow};
+use serde_json::Value;
+
+use crate::early_cutoff::chain;
+use crate::sandbox::{Outcome, Sandbox};
+
+fn asked(sandbox: &Sandbox, line: &str) -> Value {
+    let outcome = sandbox.larder(line);
+    assert_eq!(outcome.code, 0, "{line}: {}", outcome.all());
+    serde_json::from_str(&outcome.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", outcome.all()))
+}
+
+/// The ids of the remembered runs, newest first; nothing where nothing is remembered.
+fn ids(sandbox: &Sandbox) -> Vec<String> {
+    let outcome = sandbox.larder("timings show --runs --limit 0 --json");
+    if outcome.code == 2 {
+        assert!(
+            outcome.stderr.contains("no run is remembered"),
+            "{}",
+            outcome.all()
+        );
+        return Vec::new();
+    }
+    let value: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let runs = value["runs"].as_array().unwrap().iter();
+    runs.map(|run| run["id"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+fn refused(sandbox: &Sandbox, line: &str) -> String {
+    let outcome: Outcome = sandbox.larder(line);
+    assert_eq!(outcome.code, 2, "{line}: {}", outcome.all());
+    outcome.stderr
+}
+
+#[test]
+fn a_run_is_remembered_if_a_task_took_part_and_costs_nothing_otherwise() {
+    let sandbox = chain();
+    assert!(ids(&sandbox).is_empty());
+    assert!(
+        !sandbox.exists(".larder/history.db"),
+        "asking begins no history"
+    );
+    sandbox.larder("build");
+    assert_eq!(ids(&sandbox).len(), 1);
+    let before = std::fs::metadata(sandbox.path(".larder/history.db")).unwrap();
+    sandbox.larder("build");
+    let after = std::fs::metadata(sandbox.path(".larder/history.db")).unwrap();
+    assert_eq!(before.modified().unwrap(), after.modified().unwrap());
+    assert_eq!(ids(&sandbox).len(), 1, "nothing took part");
+    sandbox.remove("packages/lib/out.txt");
+    sandbox.larder("build");
+    let shown = asked(&sandbox, "timings show --json");
+    let run = &shown["run"];
+    assert_eq!(run["up_to_date"], 2, "{shown:#}");
+    let tasks = run["tasks"].as_array().unwrap();
+    assert_eq!(tasks.len(), 1, "{shown:#}");
+    assert_eq!(
+        (&tasks[0]["task"], &tasks[0]["cache"]),
+        (&"packages/lib#build".into(), &"restored".into())
+    );
+    assert_eq!(ids(&sandbox).len(), 2);
+}
+
+#[test]
+fn what_a_task_took_used_and_waited_for_is_remembered() {
+    let sandbox = chain();
+    let record = sandbox.record("build", 0);
+    let shown = asked(&sandbox, "timings show --json");
+    let tasks = shown["run"]["tasks"].as_array().unwrap();
+    assert_eq!(tasks.len(), 3);
+    for (task, needs) in [
+        ("packages/lib#build", None),
+        ("packages/app#build", Some("packages/lib#build")),
+    ] {
+        let row = tasks.iter().find(|row| row["task"] == task).unwrap();
+        let told = record["tasks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|told| told["task"] == task)
+            .unwrap();
+        assert_eq!(row["key"], told["key"]);
+        assert_eq!(row["outcome"], "success");
+        #[allow(clippy::cast_precision_loss)]
+        let seconds = row["duration_ns"].as_u64().unwrap() as f64 / 1e9;
+        assert!(
+            (seconds - told["seconds"].as_f64().unwrap()).abs() < 1e-6,
+            "{row:#} {told:#}"
+        );
+        assert!(row["cpu_ns"].as_u64().unwrap() > 0, "{row:#}");
+        assert!(
+            told["end_seconds"].as_f64() >= told["start_seconds"].as_f64(),
+            "{told:#}"
+        );
+        let deps: Vec<&str> = row["deps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|dep| dep.as_str().unwrap())
+            .collect();
+        assert_eq!(deps, needs.into_iter().collect::<Vec<_>>());
+    }
+    let phases = shown["run"]["phases"].as_array().unwrap();
+    let commands = phases
+        .iter()
+        .find(|phase| phase["name"] == "commands")
+        .unwrap();
+    assert!(commands["duration_ns"].as_u64().unwrap() > 0, "{phases:#?}");
+}
+
+/// A task that did nothing stands between two that ran: the later one waited for the earlier one all the same.
+#[test]
+fn waiting_leads_through_tasks_that_did_nothing() {
+    let sandbox = Sandbox::new(&[(
+        "larder.toml",
+        r#"
+[tasks.a]
+command = "echo a"
+[tasks.group]
+depends-on = ["a"]
+[tasks.b]
+command = "echo b"
+depends-on = ["group"]
+"#,
+    )]);
+    sandbox.larder("b");
+    let shown = asked(&sandbox, "timings show --json");
+    let tasks = shown["run"]["tasks"].as_array().unwrap();
+    assert_eq!(tasks[1]["task"], ".#b");
+    assert_eq!(tasks[1]["deps"], serde_json::json!([".#a"]));
+}
+
+#[test]
+fn failures_are_remembered_and_a_task_that_is_both_is_flaky() {
+    let sandbox = Sandbox::new(&[(
+        "larder.toml",
+        "[tasks.t]\ncommand = \"if [ -e .count ]; then rm .count; exit 3; else touch .count; fi\"\ninputs = []\noutputs = []\n",
+    )]);
+    for code in [0, 3, 0, 3] {
+        assert_eq!(sandbox.larder("t --force").code, code);
+    }
+    let shown = asked(&sandbox, "timings show .#t --json");
+    assert_eq!(shown["flaky"]["failures"], 2, "{shown:#}");
+    assert_eq!(shown["flaky"]["executions"], 4);
+    let text = sandbox.larder("timings show .#t").stdout;
+    assert!(
+        text.contains("flaky: failed 2 of 4 times with equal inputs (50%)"),
+        "{text}"
+    );
+    let check = sandbox.larder("timings check");
+    assert_eq!(
+        check.code,
+        0,
+        "flaky is told, and is no regression: {}",
+        check.all()
+    );
+    assert!(check.stdout.contains("flaky: .#t"), "{}", check.all());
+}
+
+#[test]
+fn a_damaged_history_is_set_aside_and_named_and_the_run_succeeds() {
+    let sandbox = Sandbox::simple();
+    sandbox.larder("build");
+    for leftover in ["db-wal", "db-shm"] {
+        sandbox.remove(&format!(".larder/history.{leftover}"));
+    }
+    sandbox.write(".larder/history.db", &"not a database ".repeat(2000));
+    sandbox.write("src.txt", "two\n");
+    let record = sandbox.record("build", 0);
+    let warnings = record["warnings"].to_string();
+    assert!(
+        warnings.contains("history.db was damaged; it lies at"),
+        "{record:#}"
+    );
+    assert_eq!(ids(&sandbox).len(), 1);
+}
+
+#[test]
+fn a_history_that_cannot_be_written_costs_a_warning() {
+    let sandbox = Sandbox::simple();
+    std::fs::create_dir_all(sandbox.path(".larder/history.db/folder")).unwrap();
+    let record = sandbox.record("build", 0);
+    let warnings = record["warnings"].to_string();
+    assert!(
+        warnings.contains("the run is missing from the history"),
+        "{record:#}"
+    );
+    assert_eq!(sandbox.read("out/result.txt"), "one\n");
+}
+
+#[test]
+fn the_bound_of_the_configuration_holds() {
+    let sandbox = Sandbox::new(&[(
+        "larder.toml",
+        "[timings]\nruns-per-task = 2\n[tasks.t]\ncommand = \"true\"\noutputs = []\n",
+    )]);
+    for _ in 0..5 {
+        sandbox.larder("t --force");
+    }
+    let shown = asked(&sandbox, "timings show .#t --limit 0 --json");
+    assert_eq!(shown["runs"].as_array().unwrap().len(), 2);
+}
+
+/// The longest chain begins first once its durations are known, though it has the fewest tasks.
+#[test]
+fn the_next_run_begins_with_what_took_longest() {
+    let mut config = String::from(
+        "[tasks.all]\ndepends-on = [\"s1\", \"s2\", \"s3\", \"slow\"]\n[tasks.slow]\ncommand = \"echo slow >> log; sleep 0.3\"\n",
+    );
+    for name in ["s1", "s2", "s3"] {
+        config.push_str(&format!("[tasks.{name}]\ncommand = \"echo {name} >> log\"\ndepends-on = [\"{name}b\"]\n[tasks.{name}b]\ncommand = \"echo {name}b >> log\"\n"));
+    }
+    let sandbox = Sandbox::new(&[("larder.toml", &config)]);
+    let order = || {
+        if sandbox.exists("log") {
+            sandbox.remove("log");
+        }
+        assert_eq!(sandbox.larder("all --concurrency 1").code, 0);
+        sandbox
+            .read("log")
+            .lines()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_ne!(
+        order()[0],
+        "slow",
+        "nothing is known: the longer chains begin"
+    );
+    assert_eq!(order()[0], "slow", "tasks without outputs are known too");
+    // One slow execution of another task changes nothing.
+    let told = sandbox.record("all --concurrency 1", 0);
+    assert_eq!(told["exit_code"], 0);
+}
+
+/// A history of one task with the given durations in milliseconds, a run each, the later half on another branch.
+fn history(sandbox: &Sandbox, before: &[u64], after: &[u64]) {
+    let opened = History::open(&sandbox.path("other.db"), &Options::default()).unwrap();
+    let all = before
+        .iter()
+        .map(|ms| ("main", ms))
+        .chain(after.iter().map(|ms| ("topic", ms)));
+    for (at, (branch, &ms)) in all.enumerate() {
+        let run = RunRow {
+            id: format!("run-{at:03}"),
+            started: 1_700_000_000_000_000_000 + i64::try_from(at).unwrap() * 60_000_000_000,
+            duration_ns: ms * 1_000_000,
+            host: "h".into(),
+            revision: Some(format!("{at:040x}")),
+            branch: Some(branch.into()),
+            request: vec!["build".into()],
+            workers: 2,
+            phases: vec![Phase {
+                name: "commands".into(),
+                duration_ns: ms * 1_000_000,
+            }],
+            tasks: vec![TaskRow {
+                task: "web#build".into(),
+                duration_ns: ms * 1_000_000,
+                outcome: Ended::Success,
+                ..TaskRow::default()
+            }],
+            ..RunRow::default()
+        };
+        opened.history.record(&run).unwrap();
+    }
+}
+
+const STEADY: [u64; 12] = [
+    1000, 1010, 990, 1005, 995, 1002, 998, 1007, 993, 1001, 999, 1004,
+];
+
+#[test]
+fn a_regression_fails_the_check_and_noise_does_not() {
+    let sandbox = Sandbox::simple();
+    history(&sandbox, &STEADY, &[1003, 996, 1008, 992, 1000]);
+    let check = sandbox.larder("timings check --history other.db");
+    assert_eq!(check.code, 0, "{}", check.all());
+    let sandbox = Sandbox::simple();
+    history(&sandbox, &STEADY, &[1200, 1190, 1210, 1205, 1195]);
+    let check = sandbox.larder("timings check --history other.db");
+    assert_eq!(check.code, 1, "{}", check.all());
+    insta::assert_snapshot!("check_of_a_regression", check.stdout);
+    assert_eq!(
+        sandbox
+            .larder("timings check --history other.db --fail-above 30%")
+            .code,
+        0
+    );
+    let json = sandbox.larder("timings check --history other.db --json");
+    let json: Value = serde_json::from_str(&json.stdout).unwrap();
+    let task = &json["tasks"][0];
+    assert_eq!(
+        (&task["name"], &task["verdict"], &task["regressed"]),
+        (&"web#build".into(), &"slower".into(), &true.into())
+    );
+    assert!(
+        (task["change"].as_f64().unwrap() - 0.2).abs() < 0.02,
+        "{task:#}"
+    );
+}
+
+#[test]
+fn branches_are_put_side_by_side_also_as_markdown() {
+    let sandbox = Sandbox::simple();
+    history(&sandbox, &STEADY, &[1200, 1190, 1210, 1205, 1195]);
+    let compared = sandbox.larder("timings compare main topic --history other.db");
+    assert_eq!(
+        compared.code,
+        0,
+        "a comparison is no check: {}",
+        compared.all()
+    );
+    insta::assert_snapshot!("compare_of_branches", compared.stdout);
+    let markdown = sandbox.larder("timings compare main topic --history other.db --markdown");
+    insta::assert_snapshot!("compare_as_markdown", markdown.stdout);
+    let runs = sandbox.larder("timings compare last~1 run-016 --history other.db --json");
+    let runs: Value = serde_json::from_str(&runs.stdout).unwrap();
+    assert_eq!(runs["tasks"][0]["verdict"], "too-few", "{runs:#}");
+    assert_eq!(runs["tasks"][0]["before"]["median_ns"], 1_205_000_000_u64);
+}
+
+#[test]
+fn what_is_not_remembered_is_an_error_that_helps() {
+    let sandbox = Sandbox::simple();
+    sandbox.larder("build");
+    let task = refused(&sandbox, "timings show .#biuld");
+    assert!(task.contains("did you mean `.#build`"), "{task}");
+    let run = refused(&sandbox, "timings compare nowhere last");
+    assert!(
+        run.contains("no remembered run is `nowhere`") && run.contains("the newest run is"),
+        "{run}"
+    );
+    let percent = refused(&sandbox, "timings check --fail-above fast");
+    assert!(percent.contains("--fail-above 5%"), "{percent}");
+    let file = refused(&sandbox, "timings show --history nowhere.db");
+    assert!(file.contains("there is no history at"), "{file}");
+}
+
+#[test]
+fn clearing_the_history_forgets_the_runs_and_nothing_else() {
+    let sandbox = Sandbox::simple();
+    sandbox.larder("build");
+    assert_eq!(ids(&sandbox).len(), 1);
+    assert_eq!(sandbox.larder("cache clear history").code, 0);
+    for name in ["history.db", "history.db-wal", "history.db-shm"] {
+        assert!(!sandbox.exists(&format!(".larder/{name}")), "{name}");
+    }
+    assert!(ids(&sandbox).is_empty());
+    assert_eq!(sandbox.statuses("build", 0)[".#build"], "up-to-date");
+}
