@@ -9,7 +9,9 @@ pub(super) const APPLICATION_ID: i64 = 0x4c61_7248;
 /// One step for each version: the n-th leads from version n to n + 1. Steps that were released never change.
 pub(super) const STEPS: &[&str] = &[VERSION_1];
 
-/// Version 1. `names.rows` counts the rows of `tasks` that bear the name, so that the bound is kept without counting.
+/// Version 1. `names.rows` counts the rows of `tasks` that bear the name, so that the bound is kept without counting. `names.recent`
+/// holds the last durations of executions that succeeded, newest last, each as 8 bytes, little-endian: a run that is about to begin
+/// reads one small table and not all rows.
 /// Lists are JSON; equal lists of dependencies are kept once. Durations are nanoseconds, memory is bytes.
 const VERSION_1: &str = "
 CREATE TABLE history (born INTEGER NOT NULL) STRICT;
@@ -17,7 +19,8 @@ INSERT INTO history VALUES (random());
 CREATE TABLE names (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
-    rows INTEGER NOT NULL
+    rows INTEGER NOT NULL,
+    recent BLOB NOT NULL
 ) STRICT;
 CREATE TABLE lists (
     id INTEGER PRIMARY KEY,
@@ -58,6 +61,26 @@ CREATE TABLE tasks (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tasks_by_name ON tasks (name, run);
 ";
+
+/// How many durations `names.recent` holds at most.
+const RECENT: usize = 9;
+
+/// Adds a duration to those of `names.recent`.
+pub(super) fn add_recent(recent: &mut Vec<u8>, duration_ns: u64) {
+    recent.extend(duration_ns.to_le_bytes());
+    let most = RECENT * size_of::<u64>();
+    recent.drain(..recent.len().saturating_sub(most));
+}
+
+/// The durations that `names.recent` holds, oldest first.
+pub(super) fn recent(bytes: &[u8]) -> Vec<u64> {
+    bytes
+        .as_chunks()
+        .0
+        .iter()
+        .map(|eight| u64::from_le_bytes(*eight))
+        .collect()
+}
 
 /// What a file that `SQLite` can read turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ mod open;
 mod read;
 mod write;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -139,8 +140,7 @@ impl History {
         }
         let exact = ids.iter().find(|known| *known == id).or(ids.first());
         match exact {
-            Some(id) => read::whole(&self.connection, &read::Which::Id(id))
-                .map_err(|error| self.error(error)),
+            Some(id) => self.whole(&read::Which::Id(id), 1).map(first),
             None => Ok(None),
         }
     }
@@ -150,7 +150,15 @@ impl History {
     /// # Errors
     /// [`HistoryError`] when the file cannot be read.
     pub fn last(&self) -> Result<Option<RunRow>, HistoryError> {
-        read::whole(&self.connection, &read::Which::All).map_err(|error| self.error(error))
+        self.whole(&read::Which::All, 1).map(first)
+    }
+
+    /// The last runs with their tasks, newest first.
+    ///
+    /// # Errors
+    /// [`HistoryError`] when the file cannot be read.
+    pub fn runs_with_tasks(&self, limit: usize) -> Result<Vec<RunRow>, HistoryError> {
+        self.whole(&read::Which::All, limit)
     }
 
     /// What the task of this name did, newest first, each with its run, whose `tasks` are left empty.
@@ -169,7 +177,24 @@ impl History {
         read::tasks(&self.connection).map_err(|error| self.error(error))
     }
 
+    /// What each task will probably take: the median of its last nine executions that succeeded. Tasks without any are absent. Quick
+    /// enough for the start of a run.
+    ///
+    /// # Errors
+    /// [`HistoryError`] when the file cannot be read.
+    pub fn estimates(&self) -> Result<HashMap<String, Duration>, HistoryError> {
+        read::estimates(&self.connection).map_err(|error| self.error(error))
+    }
+
+    fn whole(&self, which: &read::Which<'_>, limit: usize) -> Result<Vec<RunRow>, HistoryError> {
+        read::whole(&self.connection, which, limit).map_err(|error| self.error(error))
+    }
+
     fn error(&self, error: rusqlite::Error) -> HistoryError {
         HistoryError::of(&self.path, error)
     }
+}
+
+fn first(runs: Vec<RunRow>) -> Option<RunRow> {
+    runs.into_iter().next()
 }

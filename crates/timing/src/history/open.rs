@@ -78,6 +78,7 @@ fn prepare(path: &Path, options: &Options, steps: &[&str]) -> Result<Opened, His
     for _ in 0..2 {
         match connect(path, options, steps) {
             Ok((connection, Kind::Ready)) => return Ok(finish(connection, path, options, aside)),
+            Ok((connection, Kind::Empty)) if is_stub(path) => drop(connection),
             Ok((connection, Kind::Empty | Kind::Older)) => {
                 match make(&connection, steps) {
                     Ok(()) => return Ok(finish(connection, path, options, aside)),
@@ -106,6 +107,12 @@ fn prepare(path: &Path, options: &Options, steps: &[&str]) -> Result<Opened, His
         None,
     );
     Err(HistoryError::of(path, error))
+}
+
+/// Whether there is something, but less than a page. `SQLite` takes that for nothing and would write over it.
+fn is_stub(path: &Path) -> bool {
+    const LEAST_PAGE: u64 = 512;
+    fs::metadata(path).is_ok_and(|meta| (1..LEAST_PAGE).contains(&meta.len()))
 }
 
 fn make(connection: &Connection, steps: &[&str]) -> rusqlite::Result<()> {
@@ -201,4 +208,88 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::RunRow;
+
+    fn record(opened: &Opened, id: &str) {
+        let run = RunRow {
+            id: id.into(),
+            ..RunRow::default()
+        };
+        opened.history.record(&run).unwrap();
+    }
+
+    #[test]
+    fn an_older_history_takes_the_steps_that_it_has_not_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("history.db");
+        let options = Options::default();
+        record(&open(&path, &options).unwrap(), "old");
+
+        // The second of the new steps would fail without the first, and the first if it were taken twice.
+        let next = "CREATE TABLE notes (text TEXT)";
+        let steps = [STEPS, &[next, "INSERT INTO notes VALUES ('kept')"]].concat();
+        for _ in 0..2 {
+            let opened = with_steps(&path, &options, &steps).unwrap();
+            assert_eq!(opened.set_aside, None);
+            assert_eq!(opened.history.last().unwrap().unwrap().id, "old");
+            let notes: i64 = opened
+                .history
+                .connection
+                .query_row("SELECT count(*) FROM notes", [], |row| row.get(0))
+                .unwrap();
+            assert_eq!(notes, 1);
+        }
+        let error = open(&path, &options).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                HistoryError::Newer {
+                    found: 3,
+                    known: 1,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_step_that_fails_leaves_the_version_before_it_to_be_looked_at() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("history.db");
+        let options = Options::default();
+        record(&open(&path, &options).unwrap(), "old");
+        let steps = [
+            STEPS,
+            &[
+                "CREATE TABLE notes (text TEXT)",
+                "INSERT INTO no_such VALUES (1)",
+            ],
+        ]
+        .concat();
+        // A file from which its own tables are missing is a damaged one; here, it is the step that is at fault.
+        assert!(with_steps(&path, &options, &steps).is_err());
+        let aside = open(&with_suffix(&path, ".aside-1"), &options).unwrap();
+        assert_eq!(aside.history.last().unwrap().unwrap().id, "old");
+    }
+
+    #[test]
+    fn a_lock_that_is_held_for_too_long_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("history.db");
+        let held = lock(&path, Duration::ZERO).unwrap();
+        let options = Options {
+            busy_timeout: Duration::from_millis(5),
+            ..Options::default()
+        };
+        let error = open(&path, &options).unwrap_err();
+        assert!(matches!(error, HistoryError::Busy { .. }), "{error}");
+        drop(held);
+        open(&path, &options).unwrap();
+    }
 }

@@ -1,10 +1,14 @@
 //! Reads runs and tasks back from the tables.
 //! Does not know what is told from them.
 
+use std::collections::HashMap;
+use std::time::Duration;
+
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Params, Result, Row, params};
+use rusqlite::{Connection, Params, Result, Row, params};
 use serde::de::DeserializeOwned;
 
+use super::format;
 use crate::{CacheState, Outcome, RunRow, TaskRow};
 
 /// The columns of [`run_row`], from its first.
@@ -14,7 +18,9 @@ const RUN: &str = "r.seq, r.id, r.started, r.duration, r.host, r.revision, r.bra
 /// The columns of [`task_row`], from its first.
 const TASK: &str = "n.name, t.start, t.duration, t.cpu, t.memory, t.outcome, t.cache, t.key, t.reason, t.worker, l.names, t.saved";
 
-const TASK_TABLES: &str = "tasks t JOIN names n ON n.id = t.name JOIN lists l ON l.id = t.deps";
+/// A name or list that is missing makes a row without it, which is seen, and not no row.
+const TASK_TABLES: &str =
+    "tasks t LEFT JOIN names n ON n.id = t.name LEFT JOIN lists l ON l.id = t.deps";
 
 /// Which runs are asked for.
 pub(super) enum Which<'a> {
@@ -48,21 +54,28 @@ pub(super) fn runs(
     })
 }
 
-/// The newest of these runs with its tasks.
-pub(super) fn whole(connection: &Connection, which: &Which<'_>) -> Result<Option<RunRow>> {
-    // Both questions see the same state, whatever is forgotten meanwhile.
+/// The newest of these runs with their tasks.
+pub(super) fn whole(
+    connection: &Connection,
+    which: &Which<'_>,
+    limit: usize,
+) -> Result<Vec<RunRow>> {
+    // All questions see the same state, whatever is forgotten meanwhile.
     let view = connection.unchecked_transaction()?;
     let (condition, value) = which.condition();
-    let sql = format!("SELECT {RUN} FROM runs r WHERE {condition} ORDER BY r.seq DESC LIMIT 1");
-    let Some((seq, mut run)) = view
-        .query_row(&sql, [value], |row| run_row(row, 0))
-        .optional()?
-    else {
-        return Ok(None);
-    };
+    let sql = format!("SELECT {RUN} FROM runs r WHERE {condition} ORDER BY r.seq DESC LIMIT ?2");
+    let runs = all(&view, &sql, params![value, sql_limit(limit)], |row| {
+        run_row(row, 0)
+    })?;
     let sql = format!("SELECT {TASK} FROM {TASK_TABLES} WHERE t.run = ?1 ORDER BY t.at");
-    run.tasks = all(&view, &sql, [seq], |row| task_row(row, 0))?;
-    Ok(Some(run))
+    let mut tasks = view.prepare(&sql)?;
+    let with_tasks = |(seq, run): (i64, RunRow)| {
+        let tasks = tasks
+            .query_map([seq], |row| task_row(row, 0))?
+            .collect::<Result<_>>()?;
+        Ok(RunRow { tasks, ..run })
+    };
+    runs.into_iter().map(with_tasks).collect()
 }
 
 pub(super) fn task(
@@ -86,6 +99,16 @@ pub(super) fn tasks(connection: &Connection) -> Result<Vec<String>> {
         [],
         |row| row.get(0),
     )
+}
+
+/// The median of the last durations of each task that has any.
+pub(super) fn estimates(connection: &Connection) -> Result<HashMap<String, Duration>> {
+    let sql = "SELECT name, recent FROM names WHERE recent <> x''";
+    let estimates = all(connection, sql, [], |row| {
+        let recent = format::recent(row.get_ref(1)?.as_blob()?);
+        Ok((row.get(0)?, Duration::from_nanos(crate::median(&recent))))
+    })?;
+    Ok(estimates.into_iter().collect())
 }
 
 /// At most ten ids that begin so; the one that is equal first, then the newest.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, Result, Transaction, TransactionBehavior, params};
 
+use super::format;
 use crate::{CacheState, Outcome, RunRow, TaskRow};
 
 /// How many times the runs of a task may come and go before a run as a whole is forgotten.
@@ -52,10 +53,11 @@ fn insert_run(change: &Connection, run: &RunRow) -> Result<i64> {
 
 fn insert_tasks(change: &Connection, seq: i64, tasks: &[TaskRow], kept: i64) -> Result<()> {
     let mut name = change.prepare(
-        "INSERT INTO names (name, rows) VALUES (?1, 1)
-         ON CONFLICT (name) DO UPDATE SET rows = rows + 1 RETURNING id, rows",
+        "INSERT INTO names (name, rows, recent) VALUES (?1, 1, x'')
+         ON CONFLICT (name) DO UPDATE SET rows = rows + 1 RETURNING id, rows, recent",
     )?;
-    let mut list = change.prepare(
+    let mut recent = change.prepare("UPDATE names SET recent = ?2 WHERE id = ?1")?;
+    let mut deps_list = change.prepare(
         "INSERT INTO lists (names, rows) VALUES (?1, 1)
          ON CONFLICT (names) DO UPDATE SET rows = rows + 1 RETURNING id",
     )?;
@@ -65,9 +67,14 @@ fn insert_tasks(change: &Connection, seq: i64, tasks: &[TaskRow], kept: i64) -> 
     )?;
     let mut excess = Vec::new();
     for (at, task) in tasks.iter().enumerate() {
-        let (id, rows): (i64, i64) =
-            name.query_row([&task.task], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let deps: i64 = list.query_row([json(&task.deps)?], |row| row.get(0))?;
+        let (id, rows, mut last): (i64, i64, Vec<u8>) = name.query_row([&task.task], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?;
+        if task.is_measure() {
+            format::add_recent(&mut last, task.duration_ns);
+            recent.execute(params![id, last])?;
+        }
+        let deps: i64 = deps_list.query_row([json(&task.deps)?], |row| row.get(0))?;
         insert.execute(params![
             seq,
             at,

@@ -3,6 +3,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod bounds;
+mod faults;
+mod processes;
 mod rows;
 
 use std::path::Path;

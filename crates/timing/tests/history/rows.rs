@@ -1,8 +1,10 @@
 //! What was recorded comes back as it was, by each way of asking.
 
-use larder_timing::{HistoryError, RunRow, TaskRow};
+use std::time::Duration;
 
-use super::{open, run, task};
+use larder_timing::{CacheState, HistoryError, Outcome, RunRow, TaskRow};
+
+use super::{open, opened, run, task};
 
 #[test]
 fn every_field_comes_back() {
@@ -134,4 +136,45 @@ fn absurd_numbers_stay_the_largest() {
         back.tasks[0].end_ns(),
         i64::MAX.unsigned_abs() + task("t", 0).duration_ns
     );
+}
+
+#[test]
+fn whole_runs_come_newest_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let history = open(&dir.path().join("history.db")).history;
+    let (one, two) = (run("one", &["a", "b"]), run("two", &["b"]));
+    history.record(&one).unwrap();
+    history.record(&two).unwrap();
+    assert_eq!(history.runs_with_tasks(9).unwrap(), [two.clone(), one]);
+    assert_eq!(history.runs_with_tasks(1).unwrap(), [two]);
+}
+
+#[test]
+fn an_estimate_is_the_median_of_the_last_nine_executions_that_succeeded() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("history.db");
+    let history = opened(&path, 3);
+    let mut record = {
+        let mut id = 0;
+        move |duration_ns, outcome, cache| {
+            let mut run = run(&format!("r{id}"), &["t"]);
+            id += 1;
+            run.tasks[0] = TaskRow {
+                duration_ns,
+                outcome,
+                cache,
+                ..run.tasks[0].clone()
+            };
+            history.record(&run).unwrap();
+        }
+    };
+    record(900, Outcome::Failure, CacheState::Executed);
+    let estimate = || opened(&path, 3).estimates().unwrap().get("t").copied();
+    assert_eq!(estimate(), None);
+    for duration in [1_000, 1_000, 1, 2, 3, 4, 5, 6, 7, 8, 9] {
+        record(duration, Outcome::Success, CacheState::Executed);
+        record(5_000, Outcome::Success, CacheState::Restored);
+        record(5_000, Outcome::Cancelled, CacheState::Executed);
+    }
+    assert_eq!(estimate(), Some(Duration::from_nanos(5)));
 }
