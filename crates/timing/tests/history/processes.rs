@@ -72,6 +72,11 @@ fn written_until_killed(path: &Path, name: &str, times: usize) -> Vec<String> {
         }
     }
     writer.wait().unwrap();
+    assert!(
+        said.len() >= times,
+        "{name} ended by itself after {} runs",
+        said.len()
+    );
     said
 }
 
