@@ -3,6 +3,8 @@
 //! What this crate does not know: tasks, keys or caches. It takes names and moments, and gives durations.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+#[cfg(feature = "charts")]
+pub mod charts;
 mod clock;
 mod context;
 mod estimate;
