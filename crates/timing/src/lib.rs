@@ -12,10 +12,12 @@ mod flaky;
 mod format;
 #[cfg(feature = "history")]
 pub mod history;
+mod lanes;
 mod path;
 mod regression;
 mod run;
 mod summary;
+pub mod trace;
 
 pub use clock::{Clock, ClockError, ManualClock, Moment, SystemClock, TimeRangeError};
 pub use context::{Span, SpanId, SpanRow, TimingContext};

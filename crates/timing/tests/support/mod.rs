@@ -1,6 +1,7 @@
 //! A plausible history of runs, made up by arithmetic: the same one each time.
 //! Does not know what is done with it.
 #![allow(dead_code)] // Each test takes what it needs.
+#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)] // Of small numbers.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +9,28 @@ use larder_timing::{CacheState, Outcome, Phase, RunRow, TaskRow};
 
 /// Fifteen projects with four tasks each.
 const PROJECTS: [&str; 15] = [
-    "core", "proto", "codec", "storage", "net", "auth", "billing", "search", "mailer", "gateway",
-    "admin-console", "mobile-api", "reports", "web", "end-to-end",
+    "core",
+    "proto",
+    "codec",
+    "storage",
+    "net",
+    "auth",
+    "billing",
+    "search",
+    "mailer",
+    "gateway",
+    "admin-console",
+    "mobile-api",
+    "reports",
+    "web",
+    "end-to-end",
 ];
-const KINDS: [(&str, u64); 4] = [("lint", 900), ("build", 6_000), ("test", 9_000), ("docs", 1_500)];
+const KINDS: [(&str, u64); 4] = [
+    ("lint", 900),
+    ("build", 6_000),
+    ("test", 9_000),
+    ("docs", 1_500),
+];
 const WORKERS: usize = 4;
 const MS: u64 = 1_000_000;
 /// 2026-11-01T08:00:00Z.
@@ -62,7 +81,11 @@ fn run(at: usize, runs: usize, dice: &mut Dice) -> RunRow {
             let task = format!("{name}#{kind}");
             let deps = deps(name, kind, &below);
             let wobble = 900 + dice.roll(200);
-            let grown = if task == "search#test" && at * 4 > runs * 3 { 3 } else { 1 };
+            let grown = if task == "search#test" && at * 4 > runs * 3 {
+                3
+            } else {
+                1
+            };
             let long = base * MS * (3 + (project as u64 * 5) % 7) / 6 * wobble / 1000 * grown;
             if !dirty[project] && dice.roll(4) > 0 {
                 up_to_date += 1;
@@ -71,10 +94,21 @@ fn run(at: usize, runs: usize, dice: &mut Dice) -> RunRow {
                 continue;
             }
             let executed = dirty[project];
-            let ready = deps.iter().filter_map(|dep| ends.get(dep)).max().copied().unwrap_or(0);
-            let worker = (0..WORKERS).min_by_key(|worker| free[*worker].max(ready)).unwrap_or(0);
+            let ready = deps
+                .iter()
+                .filter_map(|dep| ends.get(dep))
+                .max()
+                .copied()
+                .unwrap_or(0);
+            let worker = (0..WORKERS)
+                .min_by_key(|worker| free[*worker].max(ready))
+                .unwrap_or(0);
             let start_ns = free[worker].max(ready);
-            let duration_ns = if executed { long } else { (20 + dice.roll(160)) * MS };
+            let duration_ns = if executed {
+                long
+            } else {
+                (20 + dice.roll(160)) * MS
+            };
             free[worker] = start_ns + duration_ns + MS;
             ends.insert(task.clone(), free[worker]);
             let failed = executed && kind == "test" && fails == Some(project);
@@ -85,10 +119,23 @@ fn run(at: usize, runs: usize, dice: &mut Dice) -> RunRow {
                 duration_ns,
                 cpu_ns: executed.then(|| duration_ns * (70 + dice.roll(60)) / 100),
                 peak_memory: executed.then(|| (80 + dice.roll(700)) << 20),
-                outcome: if failed { Outcome::Failure } else { Outcome::Success },
-                cache: if executed { CacheState::Executed } else { CacheState::Restored },
+                outcome: if failed {
+                    Outcome::Failure
+                } else {
+                    Outcome::Success
+                },
+                cache: if executed {
+                    CacheState::Executed
+                } else {
+                    CacheState::Restored
+                },
                 key: Some(format!("{:016x}", dice.roll(u64::MAX))),
-                reason: if executed { "inputs changed" } else { "found in the cache" }.to_owned(),
+                reason: if executed {
+                    "inputs changed"
+                } else {
+                    "found in the cache"
+                }
+                .to_owned(),
                 worker: u32::try_from(worker).ok(),
                 deps,
                 saved_ns: if executed { 0 } else { long },
@@ -96,7 +143,10 @@ fn run(at: usize, runs: usize, dice: &mut Dice) -> RunRow {
         }
     }
     let work = free.into_iter().max().unwrap_or(0) - 140 * MS;
-    let phase = |name: &str, duration_ns| Phase { name: name.to_owned(), duration_ns };
+    let phase = |name: &str, duration_ns| Phase {
+        name: name.to_owned(),
+        duration_ns,
+    };
     let phases = vec![
         phase("configuration", (8 + dice.roll(6)) * MS),
         phase("scan", (60 + dice.roll(30)) * MS),
@@ -131,7 +181,10 @@ fn below(project: usize) -> Vec<usize> {
 
 fn deps(name: &str, kind: &str, below: &[usize]) -> Vec<String> {
     match kind {
-        "build" => below.iter().map(|dep| format!("{}#build", PROJECTS[*dep])).collect(),
+        "build" => below
+            .iter()
+            .map(|dep| format!("{}#build", PROJECTS[*dep]))
+            .collect(),
         "test" | "docs" => vec![format!("{name}#build")],
         _ => Vec::new(),
     }
