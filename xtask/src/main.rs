@@ -1,11 +1,10 @@
-//! Tasks of this repository: `cargo xtask tidy`, `docs`, `ci`, `bench`, `chunks`, `faults`, `mutate` and `smoke`.
+//! Tasks of this repository: `cargo xtask tidy`, `docs`, `ci`, `bench`, `faults`, `mutate` and `smoke`.
 //! It knows the repository's layout, and nothing of what the crates do.
 // A task runner talks to whoever started it.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod bench;
-mod chunks;
 mod docs;
 #[cfg(target_os = "linux")]
 mod faults;
@@ -32,11 +31,15 @@ enum Xtask {
     Ci,
     /// Measure Larder, and peers beside it, on trees made for that
     Bench(bench::BenchArgs),
-    /// Measure a task of many short commands, beside ninja with the same edges
-    Chunks(chunks::Args),
     /// Start one command and tell what it cost
     #[command(hide = true)]
     BenchMeasure(bench::measure::HelperArgs),
+    /// Run one session of Larder's library twice
+    #[command(hide = true)]
+    BenchWarm(bench::warm::HelperArgs),
+    /// Copy a file and note when that began
+    #[command(hide = true)]
+    BenchStamp(bench::latency::StampArgs),
     /// Run Larder's library and count its allocations
     #[command(hide = true)]
     BenchCounted(bench::counting::CountArgs),
@@ -66,6 +69,8 @@ fn run(task: &Xtask) -> Result<ExitCode, Box<dyn Error>> {
     // The helpers of `bench` run in other folders and need none of the repository.
     match task {
         Xtask::BenchMeasure(args) => return bench::measure::helper(args),
+        Xtask::BenchWarm(args) => return bench::warm::helper(args),
+        Xtask::BenchStamp(args) => return bench::latency::stamp(args),
         Xtask::BenchCounted(args) => return bench::counting::counted_larder(args),
         Xtask::BenchB3sum(args) => return bench::references::stand_in(args),
         _ => {}
@@ -102,10 +107,11 @@ fn run(task: &Xtask) -> Result<ExitCode, Box<dyn Error>> {
             })
         }
         Xtask::Bench(args) => bench::run(&root, args),
-        Xtask::Chunks(args) => chunks::run(&root, args),
-        Xtask::BenchMeasure(_) | Xtask::BenchCounted(_) | Xtask::BenchB3sum(_) => {
-            Err("is handled above".into())
-        }
+        Xtask::BenchMeasure(_)
+        | Xtask::BenchWarm(_)
+        | Xtask::BenchStamp(_)
+        | Xtask::BenchCounted(_)
+        | Xtask::BenchB3sum(_) => Err("is handled above".into()),
     }
 }
 

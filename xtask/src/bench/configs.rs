@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::json;
 
+use super::latency;
 use super::plan::{PROJECT_FILES, Plan, Project};
 
 /// What every task runs, in its project's folder, whatever tool starts it: it copies a part of the
@@ -123,8 +124,8 @@ fn vite(others: &[&Project]) -> String {
     format!("export default {config:#};\n")
 }
 
-/// The root has one more task. It reads every input of the whole tree and does nothing, so a first
-/// run of it is the digesting of all files.
+/// The root has two more tasks. One reads every input of the whole tree and does nothing, so a first
+/// run of it is the digesting of all files. The other one is the probe of `watch-latency`.
 fn larder() -> String {
     let mut inputs: Vec<String> = vec!["\"packages/*/*/src/**\"".to_owned()];
     inputs.extend(
@@ -137,8 +138,9 @@ fn larder() -> String {
          [tasks.build]\nprojects = [\"packages/*/*\"]\ncommand = \"{COMMAND}\"\n\
          depends-on = [\"^build\"]\noutputs = [\"dist/**\"]\n\n\
          [tasks.digest]\nprojects = [\".\"]\ncommand = [\"true\"]\n\
-         inputs = [{}]\noutputs = []\n",
-        inputs.join(", ")
+         inputs = [{}]\noutputs = []\n\n{}",
+        inputs.join(", "),
+        latency::TASK
     )
 }
 

@@ -99,6 +99,19 @@ pub(crate) fn helper(args: &HelperArgs) -> Result<ExitCode, Box<dyn Error>> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// User and system ticks of a process without others, from its line in `/proc`.
+pub(crate) fn own_ticks(stat: &str) -> f64 {
+    // The name in parentheses may hold anything; what follows the last one is plain.
+    let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    rest.split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|ticks| ticks.parse::<f64>().ok())
+        .sum()
+}
+
+pub(crate) use system::{process_cpu, ticks_a_second};
+
 #[cfg(unix)]
 mod system {
     //! Waiting for a process as Unix lets one: with its resource usage.
@@ -107,7 +120,7 @@ mod system {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Arc, mpsc};
 
-    use super::{Child, Command, Cost, Duration, Instant, fs};
+    use super::{Child, Command, Cost, Duration, Instant, fs, own_ticks};
 
     pub(super) fn own_group(command: &mut Command) {
         command.process_group(0);
@@ -176,10 +189,23 @@ mod system {
         })
     }
 
+    /// How finely the system counts processor time, a second.
     #[allow(unsafe_code, clippy::cast_precision_loss)]
-    fn ticks_a_second() -> f64 {
+    pub(crate) fn ticks_a_second() -> f64 {
         // SAFETY: asks for a number.
         unsafe { libc::sysconf(libc::_SC_CLK_TCK) as f64 }
+    }
+
+    /// Processor time that this process took so far, all of its threads, in seconds.
+    #[allow(unsafe_code)]
+    pub(crate) fn process_cpu() -> f64 {
+        // SAFETY: `usage` is plain data that the call fills.
+        let usage = unsafe {
+            let mut usage: libc::rusage = std::mem::zeroed();
+            libc::getrusage(libc::RUSAGE_SELF, &raw mut usage);
+            usage
+        };
+        seconds(usage.ru_utime) + seconds(usage.ru_stime)
     }
 
     /// Linux counts in KiB, Apple's systems in bytes.
@@ -194,17 +220,6 @@ mod system {
     fn seconds(time: libc::timeval) -> f64 {
         time.tv_sec as f64 + f64::from(i32::try_from(time.tv_usec).unwrap_or(0)) / 1e6
     }
-
-    /// User and system ticks of the process alone, from its line in `/proc`.
-    pub(super) fn own_ticks(stat: &str) -> f64 {
-        // The name in parentheses may hold anything; what follows the last one is plain.
-        let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        rest.split_whitespace()
-            .skip(11)
-            .take(2)
-            .filter_map(|ticks| ticks.parse::<f64>().ok())
-            .sum()
-    }
 }
 
 #[cfg(not(unix))]
@@ -214,6 +229,15 @@ mod system {
     use super::{Child, Command, Cost, Duration, Instant};
 
     pub(super) fn own_group(_command: &mut Command) {}
+
+    pub(crate) fn ticks_a_second() -> f64 {
+        100.0
+    }
+
+    /// Is not told here.
+    pub(crate) fn process_cpu() -> f64 {
+        0.0
+    }
 
     pub(super) fn wait(
         child: &mut Child,
@@ -258,7 +282,7 @@ mod tests {
     #[test]
     fn own_ticks_are_read_past_any_name() {
         let stat = "42 (a) b) c) S 1 2 3 4 5 6 7 8 9 10 70 5 900 900 20 0";
-        assert!((system::own_ticks(stat) - 75.0).abs() < f64::EPSILON);
-        assert!(system::own_ticks("").abs() < f64::EPSILON);
+        assert!((own_ticks(stat) - 75.0).abs() < f64::EPSILON);
+        assert!(own_ticks("").abs() < f64::EPSILON);
     }
 }

@@ -3,13 +3,19 @@
 
 mod account;
 mod around;
+mod chunks;
 mod configs;
 mod content;
 pub(crate) mod counting;
+mod daemon;
 mod document;
+mod edits;
 mod generate;
+pub(crate) mod latency;
+mod machine;
 pub(crate) mod measure;
 mod plan;
+mod programs;
 mod random;
 pub(crate) mod references;
 mod results;
@@ -19,28 +25,29 @@ mod site;
 mod table;
 mod targets;
 pub(crate) mod tools;
+pub(crate) mod warm;
 
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::ValueEnum as _;
 
 use plan::{Plan, SIZES, Size};
-use results::{Machine, Results};
+use results::Results;
 use rounds::{Competitor, Ground};
 use scenario::Scenario;
-use tools::{Kind, PEERS, Tool};
+use tools::Tool;
 
 /// Arguments of `cargo xtask bench`.
 // Flags are what they are: each bool is one switch of the command line.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, clap::Args)]
 pub(crate) struct BenchArgs {
-    /// The tree: small, medium or large
-    #[arg(long, default_value = "small", value_parser = ["small", "medium", "large"])]
+    /// The tree: small, medium or large, or chunks
+    #[arg(long, default_value = "small", value_parser = ["small", "medium", "large", chunks::NAME])]
     fixture: String,
     /// Only these scenarios; absent: all
     #[arg(long, value_delimiter = ',')]
@@ -77,52 +84,48 @@ pub(crate) struct BenchArgs {
     write_docs: bool,
 }
 
+impl BenchArgs {
+    fn wants(&self, scenario: Scenario) -> bool {
+        self.scenario.is_empty() || self.scenario.contains(&scenario)
+    }
+}
+
 /// Measures, prints, and keeps the raw figures.
 pub(crate) fn run(root: &Path, args: &BenchArgs) -> Result<ExitCode, Box<dyn Error>> {
-    let size = *SIZES
-        .iter()
-        .find(|size| size.name == args.fixture)
-        .ok_or("no such fixture")?;
-    let search = search_path();
-    let mut tools = vec![larder(root, args)?];
-    tools.extend(peers(args.peers.as_deref().unwrap_or_default(), &search)?);
-    let ground = ground(args, size, &search);
+    let search = programs::search_path();
+    let mut tools = vec![programs::larder(root, args.larder.as_deref())?];
+    tools.extend(programs::peers(
+        args.peers.as_deref().unwrap_or_default(),
+        &search,
+    )?);
+    let folder = args.dir.clone().unwrap_or_else(default_folder);
+    let folder = folder.join("larder-bench").join(&args.fixture);
     eprintln!(
         "bench: writing {} trees into {}",
         tools.len(),
-        ground.folder.display()
+        folder.display()
     );
-    let git = tools::which("git", &search).is_some();
-    let mut competitors = Vec::new();
-    for tool in tools {
-        competitors.push(Competitor::new(tool, &ground, git)?);
-    }
-    if args.only_write {
-        return Ok(ExitCode::SUCCESS);
-    }
     let mut results = Results {
         started: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
-        fixture: size.name.to_owned(),
+        revision: machine::revision(root),
+        fixture: args.fixture.clone(),
         seed: args.seed,
-        tasks: size.tasks,
-        files: size.files,
         iterations: args.iterations.into(),
-        edit_runs: 1 + ground.plan.dependents(ground.plan.middle().0).len(),
-        machine: machine(&ground),
-        versions: competitors
-            .iter()
-            .map(|one| (one.tool.kind.name().to_owned(), one.tool.version.clone()))
-            .collect(),
-        rows: Vec::new(),
+        machine: machine::machine(&folder),
+        ..Results::default()
     };
-    let measured = scenarios(args, &ground, &mut competitors, &mut results);
-    rounds::leave(&competitors);
-    // After an error they stay, to be looked at.
-    measured?;
+    let written = if args.fixture == chunks::NAME {
+        of_chunks(args, &folder, tools, &mut results)?
+    } else {
+        of_projects(root, args, &folder, tools, &mut results)?
+    };
+    if written == Written::Only {
+        return Ok(ExitCode::SUCCESS);
+    }
     if !args.keep {
-        site::remove(&ground.folder)?;
+        site::remove(&folder)?;
         // It stays while another fixture lies in it.
-        if let Some(above) = ground.folder.parent() {
+        if let Some(above) = folder.parent() {
             let _ = fs::remove_dir(above);
         }
     }
@@ -133,10 +136,93 @@ pub(crate) fn run(root: &Path, args: &BenchArgs) -> Result<ExitCode, Box<dyn Err
     if args.write_docs {
         let path = root.join(document::PATH);
         let page = fs::read_to_string(&path)?;
-        fs::write(&path, document::with_table(&page, size.name, &text)?)?;
+        fs::write(&path, document::with_table(&page, &results.fixture, &text)?)?;
         println!("wrote {}", document::PATH);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether the trees were measured, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Written {
+    Only,
+    AndMeasured,
+}
+
+/// One of the fixtures with one task a project. After an error its trees stay, to be looked at.
+fn of_projects(
+    root: &Path,
+    args: &BenchArgs,
+    folder: &Path,
+    tools: Vec<Tool>,
+    results: &mut Results,
+) -> Result<Written, Box<dyn Error>> {
+    let mut sizes = SIZES.iter();
+    let size = *sizes
+        .find(|size| size.name == args.fixture)
+        .ok_or("no such fixture")?;
+    let search = programs::search_path();
+    let mut ground = ground(args, size, folder, &search);
+    if args.wants(Scenario::Warm) && !args.only_write {
+        ground.library = programs::build(root, "xtask")?;
+    }
+    let git = tools::which("git", &search).is_some();
+    let mut competitors = Vec::new();
+    for tool in tools {
+        competitors.push(Competitor::new(tool, &ground, git)?);
+    }
+    if args.only_write {
+        return Ok(Written::Only);
+    }
+    results.tasks = size.tasks;
+    results.files = size.files;
+    results.edit_runs = Scenario::Edit.to_run(&ground.plan).len();
+    results.edit5_runs = Scenario::Edit5.to_run(&ground.plan).len();
+    let version = |one: &Competitor| (one.tool.kind.name().to_owned(), one.tool.version.clone());
+    results.versions = competitors.iter().map(version).collect();
+    let measured = scenarios(args, &ground, &mut competitors, results);
+    rounds::leave(&competitors);
+    measured?;
+    Ok(Written::AndMeasured)
+}
+
+/// The fixture of tasks with many chunks.
+fn of_chunks(
+    args: &BenchArgs,
+    folder: &Path,
+    tools: Vec<Tool>,
+    results: &mut Results,
+) -> Result<Written, Box<dyn Error>> {
+    let ground = chunks::Ground {
+        size: chunks::SIZE,
+        folder,
+        processors: generate::processors(),
+        iterations: args.iterations.into(),
+        limit: Duration::from_secs(args.limit),
+    };
+    let mut competitors = Vec::new();
+    for tool in tools {
+        if chunks::can_take_part(tool.kind) {
+            competitors.push(chunks::Competitor::new(tool, &ground)?);
+        } else {
+            eprintln!("bench: {} has no tasks by file: left out", tool.kind.name());
+        }
+    }
+    if args.only_write {
+        return Ok(Written::Only);
+    }
+    results.tasks = ground.size.tasks;
+    results.files = ground.size.files;
+    let runs = |scenario| chunks::edited(scenario, ground.size).len();
+    (results.edit_runs, results.edit5_runs) = (runs(Scenario::Edit), runs(Scenario::Edit5));
+    results.versions = competitors
+        .iter()
+        .map(chunks::Competitor::version)
+        .collect();
+    let measured = chunks::rows(&ground, &competitors, |scenario| args.wants(scenario));
+    competitors.iter().for_each(chunks::Competitor::leave);
+    results.rows = measured?;
+    Ok(Written::AndMeasured)
 }
 
 fn scenarios(
@@ -146,7 +232,7 @@ fn scenarios(
     results: &mut Results,
 ) -> Result<(), Box<dyn Error>> {
     for scenario in Scenario::value_variants() {
-        if args.scenario.is_empty() || args.scenario.contains(scenario) {
+        if args.wants(*scenario) {
             eprintln!("bench: {}", scenario.name());
             let rows = rounds::scenario(ground, competitors, *scenario)?;
             results.rows.extend(rows);
@@ -155,13 +241,12 @@ fn scenarios(
     Ok(())
 }
 
-fn ground(args: &BenchArgs, size: Size, search: &[PathBuf]) -> Ground {
-    let folder = args.dir.clone().unwrap_or_else(default_folder);
+fn ground(args: &BenchArgs, size: Size, folder: &Path, search: &[PathBuf]) -> Ground {
     let runs =
         |name: &str| tools::which(name, search).filter(|path| tools::version(path).is_some());
     Ground {
         plan: Plan::new(size, args.seed),
-        folder: folder.join("larder-bench").join(size.name),
+        folder: folder.to_path_buf(),
         processors: generate::processors(),
         iterations: args.iterations.into(),
         limit: Duration::from_secs(args.limit),
@@ -169,69 +254,9 @@ fn ground(args: &BenchArgs, size: Size, search: &[PathBuf]) -> Ground {
             b3sum: runs("b3sum"),
             archiver: runs("zstd").is_some() && runs("tar").is_some(),
         },
+        library: PathBuf::new(),
         strace: runs("strace").filter(|_| !args.no_strace),
     }
-}
-
-/// The program to measure.
-fn larder(root: &Path, args: &BenchArgs) -> Result<Tool, Box<dyn Error>> {
-    let program = match &args.larder {
-        Some(program) => program.canonicalize()?,
-        None => build(root)?,
-    };
-    let version = tools::version(&program).ok_or("larder does not tell its version")?;
-    Ok(Tool {
-        kind: Kind::Larder,
-        program,
-        version,
-    })
-}
-
-/// Builds the program as it is shipped.
-fn build(root: &Path) -> Result<PathBuf, Box<dyn Error>> {
-    eprintln!("bench: building larder");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args(["build", "--release", "--locked", "--quiet", "-p", "larder"])
-        .current_dir(root)
-        .status()?;
-    if !status.success() {
-        return Err("larder could not be built".into());
-    }
-    let metadata = cargo_metadata::MetadataCommand::new()
-        .current_dir(root)
-        .no_deps()
-        .exec()?;
-    Ok(metadata
-        .target_directory
-        .join("release/larder")
-        .into_std_path_buf())
-}
-
-/// The peers that were asked for and are there.
-fn peers(asked: &[String], search: &[PathBuf]) -> Result<Vec<Tool>, Box<dyn Error>> {
-    let all = asked.iter().any(|name| name == "all");
-    let known = |name: &String| name == "all" || PEERS.iter().any(|kind| kind.name() == name);
-    if let Some(name) = asked.iter().find(|name| !known(name)) {
-        return Err(format!("there is no peer {name}").into());
-    }
-    let mut found = Vec::new();
-    for kind in PEERS {
-        if !all && !asked.iter().any(|name| name == kind.name()) {
-            continue;
-        }
-        if let Some(tool) = tools::find(*kind, search) {
-            found.push(tool);
-        } else {
-            eprintln!("bench: {} is not on PATH: left out", kind.name());
-        }
-    }
-    Ok(found)
-}
-
-fn search_path() -> Vec<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).collect()
 }
 
 fn default_folder() -> PathBuf {
@@ -241,42 +266,6 @@ fn default_folder() -> PathBuf {
     } else {
         std::env::temp_dir()
     }
-}
-
-fn machine(ground: &Ground) -> Machine {
-    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    Machine {
-        system: format!(
-            "{} {} {}",
-            std::env::consts::OS,
-            release.trim(),
-            std::env::consts::ARCH
-        )
-        .replace("  ", " "),
-        processors: ground.processors,
-        file_system: file_system(&ground.folder),
-        load: load.split(' ').next().unwrap_or("").to_owned(),
-    }
-}
-
-/// The type of the file system that a folder lies on, as the kernel's list of mounts tells it.
-fn file_system(folder: &Path) -> String {
-    let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
-    let folder = folder
-        .canonicalize()
-        .unwrap_or_else(|_| folder.to_path_buf());
-    mounts
-        .lines()
-        .filter_map(|line| {
-            let mut words = line.split(' ').skip(1);
-            Some((PathBuf::from(words.next()?), words.next()?))
-        })
-        .filter(|(place, _)| folder.starts_with(place))
-        .max_by_key(|(place, _)| place.as_os_str().len())
-        .map_or("an unknown file system".to_owned(), |(_, kind)| {
-            kind.to_owned()
-        })
 }
 
 /// Writes the raw figures.

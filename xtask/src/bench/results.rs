@@ -4,13 +4,17 @@
 use serde::{Deserialize, Serialize};
 
 use super::counting::{Allocations, Calls};
+use super::daemon::Daemon;
 use super::measure::Cost;
 
 /// Everything of one session of measuring.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Results {
     /// When it began, RFC 3339.
     pub(crate) started: String,
+    /// The revision of the sources, with a `+` if they differ from it; empty where git does not tell.
+    #[serde(default)]
+    pub(crate) revision: String,
     /// The fixture.
     pub(crate) fixture: String,
     /// What it was made from.
@@ -23,6 +27,9 @@ pub(crate) struct Results {
     pub(crate) iterations: usize,
     /// Tasks that run after the edit.
     pub(crate) edit_runs: usize,
+    /// Tasks that run after one of twenty sources was edited.
+    #[serde(default)]
+    pub(crate) edit5_runs: usize,
     /// Where.
     pub(crate) machine: Machine,
     /// Tools with their versions.
@@ -32,7 +39,7 @@ pub(crate) struct Results {
 }
 
 /// Where it was measured.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Machine {
     /// Kernel and architecture.
     pub(crate) system: String,
@@ -59,6 +66,12 @@ pub(crate) struct Row {
     pub(crate) allocations: Option<Allocations>,
     /// Files of its own state and cache that a run wrote, where that is looked at.
     pub(crate) state_files: Option<usize>,
+    /// The share of tasks whose result was there, as Larder tells it of the last run.
+    #[serde(default)]
+    pub(crate) hit_ratio: Option<f64>,
+    /// What the background session costs, where one runs.
+    #[serde(default)]
+    pub(crate) daemon: Option<Daemon>,
     /// What a reader has to know: limits, failed checks, why nothing was measured.
     pub(crate) notes: Vec<String>,
 }

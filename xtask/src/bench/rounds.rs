@@ -11,6 +11,8 @@ use std::time::Duration;
 use super::account::Account;
 use super::around::Around;
 use super::counting;
+use super::daemon;
+use super::latency::{self, Latency};
 use super::measure::{Cost, Invocation, measure};
 use super::plan::Plan;
 use super::references::{Programs, Reference};
@@ -18,6 +20,10 @@ use super::results::Row;
 use super::scenario::{Before, Finding, Scenario, state_files};
 use super::site::Site;
 use super::tools::{Kind, Tool};
+use super::warm::{self, Warm};
+
+/// How long the background session is watched while nobody asks it.
+pub(crate) const IDLE: Duration = Duration::from_secs(5);
 
 /// What all runs share.
 #[derive(Debug)]
@@ -29,6 +35,8 @@ pub(crate) struct Ground {
     /// The longest that one run may take.
     pub(crate) limit: Duration,
     pub(crate) programs: Programs,
+    /// `xtask`, built as Larder is shipped, for what happens within one process.
+    pub(crate) library: PathBuf,
     /// `strace`, when it is there and wanted.
     pub(crate) strace: Option<PathBuf>,
 }
@@ -51,7 +59,9 @@ impl Competitor {
     pub(crate) fn new(tool: Tool, ground: &Ground, git: bool) -> Fallible<Competitor> {
         let site = Site::at(&ground.folder.join(tool.kind.name()));
         site.prepare(&ground.plan, git)?;
-        site.edit(&ground.plan, &ground.plan.middle().1, None)?;
+        for scenario in [Scenario::Edit, Scenario::Edit5] {
+            scenario.edit(&ground.plan, &site, None)?;
+        }
         if let Some(package) = tool.kind.linked_package() {
             link(&tool, package, &site.root)?;
         }
@@ -95,8 +105,15 @@ pub(crate) fn scenario(
     competitors: &mut [Competitor],
     scenario: Scenario,
 ) -> Fallible<Vec<Row>> {
-    if let Some(around) = scenario.around() {
-        return one_against_many(ground, competitors, scenario, around);
+    match scenario {
+        Scenario::Hooks => return one_against_many(ground, competitors, scenario, Around::Hooks),
+        Scenario::Projects10 => {
+            return one_against_many(ground, competitors, scenario, Around::Projects);
+        }
+        Scenario::Warm | Scenario::WatchLatency => {
+            return in_one_process(ground, &mut competitors[0], scenario);
+        }
+        _ => {}
     }
     let mut rows: Vec<Row> = Vec::new();
     for one in competitors.iter_mut() {
@@ -135,14 +152,15 @@ pub(crate) fn scenario(
         if one.out.is_none() && scenario.includes(one.tool.kind) {
             count(ground, one, scenario, row)?;
         }
-        if scenario == Scenario::Session {
+        if scenario == Scenario::SessionNoop && scenario.includes(one.tool.kind) {
+            row.daemon = daemon::watch(daemon::process(&one.site.root)?, IDLE);
             one.tool.kind.leave(&one.tool, &one.site.root);
         }
-        if scenario == Scenario::Edit {
-            one.site.edit(&ground.plan, &ground.plan.middle().1, None)?;
+        if scenario.edits_each_round() {
+            scenario.edit(&ground.plan, &one.site, None)?;
             one.built = false;
         }
-        if scenario == Scenario::Digest && one.tool.kind == Kind::Larder {
+        if scenario == Scenario::Digest && one.tool.kind.is_larder() {
             one.built = false;
         }
     }
@@ -177,24 +195,31 @@ fn tool_round(
         drop_out(one, row, &trouble)?;
         return Ok(());
     }
-    if kind == Kind::Larder && matches!(scenario, Scenario::Noop | Scenario::Session) {
+    if kind.is_larder() && matches!(scenario, Scenario::Noop | Scenario::SessionNoop) {
         row.state_files = Some(state_files(&one.site, &before));
     }
     let wanted = digests
-        .entry(if scenario == Scenario::Edit { round } else { 0 })
+        .entry(if scenario.edits_each_round() {
+            round
+        } else {
+            0
+        })
         .or_default();
     let log = fs::read(one.site.logs.join("run.log"))?;
     let ran = kind.ran(&String::from_utf8_lossy(&log));
-    if scenario == Scenario::Session && row.state_files != Some(0) {
-        return Err("session: a run wrote state although nothing changed".into());
+    if scenario == Scenario::SessionNoop && row.state_files != Some(0) {
+        return Err("session-noop: a run wrote state although nothing changed".into());
     }
     match scenario.judge(&ground.plan, &one.site, kind, &before, ran, wanted) {
         Finding::AsClaimed => {}
         Finding::Expected(words) => note_once(row, words),
-        Finding::Wrong(words) if kind == Kind::Larder => {
+        Finding::Wrong(words) if kind.is_larder() => {
             return Err(format!("{}, round {round}: {words}", scenario.name()).into());
         }
         Finding::Wrong(words) => note_once(row, &format!("not as claimed: {words}")),
+    }
+    if kind.is_larder() && scenario != Scenario::SessionNoop {
+        row.hit_ratio = Account::read(&one.site.root)?.hit_ratio();
     }
     row.runs.push(cost);
     one.built = scenario != Scenario::Digest;
@@ -232,7 +257,7 @@ fn trouble(cost: &Cost, one: &Competitor, ground: &Ground) -> Option<String> {
 
 /// A peer that fails is left out from then on; Larder's failing ends the session.
 fn drop_out(one: &mut Competitor, row: &mut Row, trouble: &str) -> Fallible<()> {
-    if one.tool.kind == Kind::Larder {
+    if one.tool.kind.is_larder() {
         return Err(format!("larder {trouble}; see {}", one.site.logs.display()).into());
     }
     eprintln!("bench: {} {trouble}", one.tool.kind.name());
@@ -256,7 +281,7 @@ fn warm_up(ground: &Ground, one: &mut Competitor, scenario: Scenario) -> Fallibl
         unmeasured(ground, one)?;
         one.built = true;
     }
-    if scenario == Scenario::Session {
+    if scenario == Scenario::SessionNoop {
         start_session(ground, one)?;
         // What it was told before the tree was built is looked at once more.
         unmeasured(ground, one)?;
@@ -319,7 +344,7 @@ fn count(ground: &Ground, one: &mut Competitor, scenario: Scenario, row: &mut Ro
             row.calls = counting::parse_strace(&fs::read_to_string(table)?);
         }
     }
-    if kind == Kind::Larder {
+    if kind.is_larder() {
         scenario.prepare(&ground.plan, &one.site, kind, "counted allocations")?;
         let result = one.site.logs.join("allocations.json");
         let mut all = vec![OsString::from("bench-counted"), result.clone().into()];
@@ -336,6 +361,36 @@ fn count(ground: &Ground, one: &mut Competitor, scenario: Scenario, row: &mut Ro
         row.allocations = Some(serde_json::from_slice(&fs::read(result)?)?);
     }
     Ok(())
+}
+
+/// The scenarios in which one process of Larder's goes on: a session, and a watch.
+fn in_one_process(ground: &Ground, one: &mut Competitor, scenario: Scenario) -> Fallible<Vec<Row>> {
+    warm_up(ground, one, scenario)?;
+    let before = one.site.stamps(&ground.plan);
+    let rows = if scenario == Scenario::Warm {
+        let warm = Warm {
+            program: &ground.library,
+            site: &one.site,
+            task: "build",
+            tasks: ground.plan.projects.len(),
+            processors: ground.processors,
+            limit: ground.limit,
+        };
+        warm::rows(&warm, ground.iterations)?
+    } else {
+        let latency = Latency {
+            program: &one.tool.program,
+            site: &one.site,
+            task: "build",
+            processors: ground.processors,
+            limit: ground.limit,
+        };
+        vec![latency::row(&latency, ground.iterations)?]
+    };
+    if one.site.stamps(&ground.plan) != before {
+        return Err(format!("{}: outputs were written again", scenario.name()).into());
+    }
+    Ok(rows)
 }
 
 /// Larder against itself: the same tasks one at a time and as many as there are processors.

@@ -1,13 +1,15 @@
 //! The scenarios: what is done before a run, and what the run must then have done.
 //! It neither starts tools nor measures.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
 
 use super::account::Account;
-use super::around::Around;
+use super::edits::Edits;
+use super::generate::each;
 use super::plan::Plan;
 use super::references::Reference;
 use super::site::{Site, Stamp, changed};
@@ -23,13 +25,19 @@ pub(crate) enum Scenario {
     /// Nothing changed
     Noop,
     /// Larder alone: nothing changed, and its background session runs
-    Session,
+    SessionNoop,
+    /// Larder alone: a second run in one process, which was told that nothing changed
+    Warm,
     /// Outputs gone, and Larder's knowledge of them; the cache is there
     Restore,
     /// All inputs have new times and the same content
     Touch,
     /// One file in the middle has a line more
     Edit,
+    /// One of twenty sources has a line more
+    Edit5,
+    /// Larder alone: from a write to the start of the task that reads it, while `larder watch` runs
+    WatchLatency,
     /// Hooks around a task, one at a time and together
     Hooks,
     /// Ten projects, one at a time and together
@@ -47,7 +55,7 @@ pub(crate) struct Before {
 impl Before {
     /// Looks at a tree just before a run.
     pub(crate) fn of(plan: &Plan, site: &Site, kind: Kind) -> Before {
-        let own = kind == Kind::Larder;
+        let own = kind.is_larder();
         let account = own.then(|| Account::read(&site.root).ok()).flatten();
         Before {
             stamps: site.stamps(plan),
@@ -75,10 +83,13 @@ impl Scenario {
             Scenario::Digest => "digest",
             Scenario::Cold => "cold",
             Scenario::Noop => "noop",
-            Scenario::Session => "session",
+            Scenario::SessionNoop => "session-noop",
+            Scenario::Warm => "warm",
             Scenario::Restore => "restore",
             Scenario::Touch => "touch",
             Scenario::Edit => "edit",
+            Scenario::Edit5 => "edit5",
+            Scenario::WatchLatency => "watch-latency",
             Scenario::Hooks => "hooks",
             Scenario::Projects10 => "projects10",
         }
@@ -89,19 +100,11 @@ impl Scenario {
         !matches!(self, Scenario::Digest | Scenario::Cold)
     }
 
-    /// The workspace of its own, for scenarios that do not use the fixture.
-    pub(crate) fn around(self) -> Option<Around> {
-        match self {
-            Scenario::Hooks => Some(Around::Hooks),
-            Scenario::Projects10 => Some(Around::Projects),
-            _ => None,
-        }
-    }
-
     /// Whether a tool takes part.
     pub(crate) fn includes(self, kind: Kind) -> bool {
         match self {
-            Scenario::Digest | Scenario::Session => kind == Kind::Larder,
+            Scenario::Digest | Scenario::SessionNoop => kind.is_larder(),
+            Scenario::Warm | Scenario::WatchLatency => kind == Kind::Larder,
             Scenario::Restore => kind.restores(),
             _ => true,
         }
@@ -137,14 +140,49 @@ impl Scenario {
             }
             Scenario::Restore => {
                 site.remove_outputs(plan)?;
-                if kind == Kind::Larder {
+                if kind.is_larder() {
                     site.remove(&[".larder/state"])?;
                 }
                 Ok(())
             }
             Scenario::Touch => site.touch(plan),
-            Scenario::Edit => site.edit(plan, &plan.middle().1, Some(note)),
-            Scenario::Noop | Scenario::Session | Scenario::Hooks | Scenario::Projects10 => Ok(()),
+            Scenario::Edit | Scenario::Edit5 => self.edit(plan, site, Some(note)),
+            Scenario::Noop
+            | Scenario::SessionNoop
+            | Scenario::Warm
+            | Scenario::WatchLatency
+            | Scenario::Hooks
+            | Scenario::Projects10 => Ok(()),
+        }
+    }
+
+    /// What is edited before a run, where something is.
+    fn edits(self, plan: &Plan) -> Option<Edits> {
+        match self {
+            Scenario::Edit => Some(Edits::middle(plan)),
+            Scenario::Edit5 => Some(Edits::twentieth(plan)),
+            _ => None,
+        }
+    }
+
+    /// Whether the outputs of each round are others.
+    pub(crate) fn edits_each_round(self) -> bool {
+        matches!(self, Scenario::Edit | Scenario::Edit5)
+    }
+
+    /// Edits the tree as the scenario says, or takes that back where there is no note.
+    pub(crate) fn edit(self, plan: &Plan, site: &Site, note: Option<&str>) -> io::Result<()> {
+        let files = self.edits(plan).map_or(Vec::new(), |edits| edits.files);
+        each(files.len(), |at| site.edit(plan, &files[at], note))
+    }
+
+    /// The projects whose task has to run: no other may.
+    pub(crate) fn to_run(self, plan: &Plan) -> BTreeSet<usize> {
+        match self {
+            Scenario::Cold => (0..plan.projects.len()).collect(),
+            _ => self
+                .edits(plan)
+                .map_or(BTreeSet::new(), |edits| edits.tasks),
         }
     }
 
@@ -159,10 +197,9 @@ impl Scenario {
         ran: Option<usize>,
         digest: &mut Option<String>,
     ) -> Finding {
-        let all = plan.projects.len();
         // Where nothing is to do, a run beside the session leaves no record; the caller sees to that.
-        if kind == Kind::Larder
-            && self != Scenario::Session
+        if kind.is_larder()
+            && self != Scenario::SessionNoop
             && let Err(wrong) = self.judge_account(plan, site, before)
         {
             return Finding::Wrong(wrong);
@@ -178,29 +215,30 @@ impl Scenario {
         if *wanted != found {
             return Finding::Wrong("its outputs are not those of the others".to_owned());
         }
-        let written = changed(&before.stamps, &site.stamps(plan));
-        let to_run = match self {
-            Scenario::Cold => all,
-            Scenario::Edit => 1 + plan.dependents(plan.middle().0).len(),
-            _ => 0,
-        };
-        if let Some(ran) = ran.filter(|ran| *ran != to_run) {
-            return Finding::Wrong(format!("{ran} of {all} tasks ran, not {to_run}"));
+        let all: BTreeSet<usize> = (0..plan.projects.len()).collect();
+        let to_run = self.to_run(plan);
+        if let Some(ran) = ran.filter(|ran| *ran != to_run.len()) {
+            let (all, wanted) = (all.len(), to_run.len());
+            return Finding::Wrong(format!("{ran} of {all} tasks ran, not {wanted}"));
         }
+        let written = changed(&before.stamps, &site.stamps(plan));
         let claimed = if self == Scenario::Restore {
-            all
+            &all
         } else {
-            to_run
+            &to_run
         };
-        if written == claimed {
+        if written == *claimed {
             Finding::AsClaimed
         } else if self == Scenario::Touch && kind.goes_by_time() && written == all {
             Finding::Expected("goes by times alone: it built everything again")
-        } else if ran.is_some() && written > claimed {
+        } else if ran.is_some() && written.is_superset(claimed) {
             Finding::Expected("wrote outputs again that were in place")
         } else {
             Finding::Wrong(format!(
-                "{written} of {all} tasks made outputs, not {claimed}"
+                "{} of {} tasks made outputs, not {}, or others than those",
+                written.len(),
+                all.len(),
+                claimed.len()
             ))
         }
     }
@@ -217,11 +255,18 @@ impl Scenario {
         }
         match self {
             Scenario::Digest => account.claims("ran", 1),
-            Scenario::Cold => account.claims("ran", all),
             Scenario::Restore => account.claims("restored", all),
             Scenario::Noop | Scenario::Touch => account.claims("up-to-date", all),
-            Scenario::Edit => account.claims("ran", 1 + plan.dependents(plan.middle().0).len()),
-            Scenario::Session | Scenario::Hooks | Scenario::Projects10 => Ok(()),
+            Scenario::Cold | Scenario::Edit | Scenario::Edit5 => {
+                let wanted = self.to_run(plan).into_iter();
+                let wanted = wanted.map(|number| format!("{}#build", plan.projects[number].name));
+                account.ran_just(&wanted.collect())
+            }
+            Scenario::SessionNoop
+            | Scenario::Warm
+            | Scenario::WatchLatency
+            | Scenario::Hooks
+            | Scenario::Projects10 => Ok(()),
         }
     }
 }
@@ -235,7 +280,8 @@ pub(crate) fn state_files(site: &Site, before: &Before) -> usize {
         .count()
 }
 
-fn kept_files(site: &Site) -> Vec<(PathBuf, Stamp)> {
+/// The files of Larder's state and cache.
+pub(crate) fn kept_files(site: &Site) -> Vec<(PathBuf, Stamp)> {
     let mut files = Site::files_below(&[&site.root.join(".larder"), &site.cache]);
     // An empty file that the background session gives another name with each question: it keeps nothing.
     let cookies = site.root.join(".larder/cookies");

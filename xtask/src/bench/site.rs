@@ -1,6 +1,7 @@
 //! One tool's copy of a fixture on disk: brings it into a state, and looks at what a run did to it.
 //! It does not start tools.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File, FileTimes, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -39,7 +40,7 @@ impl Site {
 
     /// Writes the tree anew, unless it lies there from the same plan.
     pub(crate) fn prepare(&self, plan: &Plan, git: bool) -> io::Result<()> {
-        let stamp = format!("{} {} 7 {git}\n", plan.size.name, plan.seed);
+        let stamp = format!("{} {} 8 {git}\n", plan.size.name, plan.seed);
         let noted = self.logs.join("written");
         for folder in [&self.home, &self.logs] {
             fs::create_dir_all(folder)?;
@@ -226,13 +227,15 @@ impl Site {
     }
 }
 
-/// How many of the stamps are not what they were.
-pub(crate) fn changed<T: PartialEq>(before: &[T], after: &[T]) -> usize {
-    let common = before.iter().zip(after).filter(|(a, b)| a != b).count();
-    common + before.len().abs_diff(after.len())
+/// Which of the stamps are not what they were.
+pub(crate) fn changed<T: PartialEq>(before: &[T], after: &[T]) -> BTreeSet<usize> {
+    (0..before.len().max(after.len()))
+        .filter(|at| before.get(*at) != after.get(*at))
+        .collect()
 }
 
-fn stamp(path: &Path) -> Stamp {
+/// When and where a file was written; `None` if it is not there.
+pub(crate) fn stamp(path: &Path) -> Stamp {
     let data = fs::symlink_metadata(path).ok()?;
     #[cfg(unix)]
     let number = std::os::unix::fs::MetadataExt::ino(&data);
@@ -299,8 +302,8 @@ mod tests {
     }
 
     #[test]
-    fn stamps_that_differ_are_counted() {
-        assert_eq!(changed(&[1, 2, 3], &[1, 5, 3]), 1);
-        assert_eq!(changed(&[1, 2], &[1, 2, 3]), 1);
+    fn stamps_that_differ_are_named() {
+        assert_eq!(changed(&[1, 2, 3], &[1, 5, 3]), [1].into());
+        assert_eq!(changed(&[1, 2], &[1, 2, 3]), [2].into());
     }
 }

@@ -54,7 +54,11 @@ fn head(results: &Results) -> String {
     }
     text.push_str(&wrapped(&place, ""));
     text.push_str(&wrapped(&versions.join(", "), ""));
-    let _ = writeln!(text, "after the edit {} tasks run", results.edit_runs);
+    let _ = writeln!(
+        text,
+        "after the edit {} tasks run, after edits of 5 % of the sources {}",
+        results.edit_runs, results.edit5_runs
+    );
     text
 }
 
@@ -111,7 +115,9 @@ fn targets(verdicts: &[Verdict]) -> String {
 
 /// Seconds with three figures that count.
 fn seconds(seconds: f64) -> String {
-    if seconds < 9.9995 {
+    if seconds < 0.009_995 {
+        format!("{seconds:.5}")
+    } else if seconds < 9.9995 {
         format!("{seconds:.3}")
     } else {
         format!("{seconds:.1}")

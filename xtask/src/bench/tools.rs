@@ -50,6 +50,11 @@ impl Kind {
         }
     }
 
+    /// Whether it is Larder, of whatever revision.
+    pub(crate) fn is_larder(self) -> bool {
+        self == Kind::Larder
+    }
+
     /// What it is started by.
     fn program(self) -> &'static str {
         match self {
