@@ -16,7 +16,7 @@ use super::generate::each;
 use super::measure::{Cost, Invocation, measure};
 use super::plan::Size;
 use super::results::Row;
-use super::rounds::IDLE;
+use super::rounds::{IDLE, turns};
 use super::scenario::{Scenario, kept_files};
 use super::site::{Site, Stamp, changed, remove, stamp};
 use super::tools::{Kind, Tool};
@@ -131,7 +131,8 @@ pub(crate) fn rows(
             taking.push((one, row));
         }
         for round in 0..ground.iterations {
-            for (one, row) in &mut taking {
+            for at in turns(taking.len(), round) {
+                let (one, row) = &mut taking[at];
                 round_of(ground, one, scenario, round, row)?;
             }
         }

@@ -20,10 +20,19 @@ pub(crate) fn machine(folder: &Path) -> Machine {
             std::env::consts::ARCH
         )
         .replace("  ", " "),
+        processor: processor(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default()),
         processors: processors(),
         file_system: file_system(folder),
         load: load.split(' ').next().unwrap_or("").to_owned(),
     }
+}
+
+/// The name of the first processor in the system's list.
+fn processor(list: &str) -> String {
+    let mut lines = list.lines().filter_map(|line| line.split_once(':'));
+    lines
+        .find(|(name, _)| name.trim() == "model name")
+        .map_or(String::new(), |(_, model)| model.trim().to_owned())
 }
 
 /// The type of the file system that a folder lies on, as the kernel's list of mounts tells it.
@@ -58,4 +67,16 @@ pub(crate) fn revision(root: &Path) -> String {
     let clean = git(&["status", "--porcelain", "--untracked-files=no"])
         .is_some_and(|output| output.stdout.is_empty());
     if clean { head } else { head + "+" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_processor_is_named() {
+        let list = "processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\n\nprocessor\t: 1\nmodel name\t: Other\n";
+        assert_eq!(processor(list), "Some CPU @ 2 GHz");
+        assert_eq!(processor(""), "");
+    }
 }

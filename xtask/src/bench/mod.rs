@@ -2,8 +2,11 @@
 //! It knows commands and files, and nothing of how the crates do their work.
 
 mod account;
+mod against;
+pub(crate) mod archive;
 mod around;
 mod chunks;
+pub(crate) mod compare;
 mod configs;
 mod content;
 pub(crate) mod counting;
@@ -18,10 +21,11 @@ mod plan;
 mod programs;
 mod random;
 pub(crate) mod references;
-mod results;
+pub(crate) mod results;
 mod rounds;
 mod scenario;
 mod site;
+mod stats;
 mod table;
 mod targets;
 pub(crate) mod tools;
@@ -35,6 +39,7 @@ use std::time::Duration;
 
 use clap::ValueEnum as _;
 
+use compare::Comparison;
 use plan::{Plan, SIZES, Size};
 use results::Results;
 use rounds::{Competitor, Ground};
@@ -82,6 +87,18 @@ pub(crate) struct BenchArgs {
     /// Put the tables into docs/performance.md
     #[arg(long)]
     write_docs: bool,
+    /// Keep the figures under a name, to compare with later
+    #[arg(long, value_name = "NAME", value_parser = archive::name)]
+    save_baseline: Option<String>,
+    /// Compare with the figures that were kept under a name
+    #[arg(long, value_name = "NAME", value_parser = archive::name)]
+    compare: Option<String>,
+    /// Measure in turns with the larder of another revision, built now, or with another program, and compare
+    #[arg(long, value_name = "REV|FILE")]
+    against: Option<String>,
+    /// With --compare or --against: exit code 1 if something is surely worse by more than this share, such as 5%
+    #[arg(long, value_name = "SHARE", value_parser = compare::share)]
+    fail_above: Option<f64>,
 }
 
 impl BenchArgs {
@@ -90,10 +107,65 @@ impl BenchArgs {
     }
 }
 
+/// What a session of measuring came to.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) results: Results,
+    pub(crate) comparisons: Vec<Comparison>,
+    /// Where all of it lies.
+    pub(crate) folder: PathBuf,
+}
+
 /// Measures, prints, and keeps the raw figures.
 pub(crate) fn run(root: &Path, args: &BenchArgs) -> Result<ExitCode, Box<dyn Error>> {
-    let search = programs::search_path();
+    let Some(outcome) = session(root, args)? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    let text = table::text(&outcome.results);
+    print!("{text}");
+    for comparison in &outcome.comparisons {
+        print!("{}", compare::text(comparison, args.fail_above));
+    }
+    println!("\nraw figures: {}", outcome.folder.display());
+    if args.write_docs {
+        let path = root.join(document::PATH);
+        let page = fs::read_to_string(&path)?;
+        fs::write(
+            &path,
+            document::with_table(&page, &outcome.results.fixture, &text)?,
+        )?;
+        println!("wrote {}", document::PATH);
+    }
+    let limit = args.fail_above.unwrap_or(f64::INFINITY);
+    let worse = |comparison| compare::worse(comparison, limit).next().is_some();
+    Ok(if outcome.comparisons.iter().any(worse) {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// Measures and compares; nothing when trees were only to be written.
+pub(crate) fn session(root: &Path, args: &BenchArgs) -> Result<Option<Outcome>, Box<dyn Error>> {
+    if args.fail_above.is_some() && args.compare.is_none() && args.against.is_none() {
+        return Err("--fail-above has nothing to compare with: add --compare or --against".into());
+    }
+    // What is wrong with it has to be known before anything takes time.
+    let baseline = args.compare.as_deref().map(|name| {
+        let found = archive::read_baseline(root, name, &args.fixture)?;
+        found.ok_or_else(|| {
+            Box::<dyn Error>::from(format!("there is no baseline {name} of {}", args.fixture))
+        })
+    });
+    let baseline = baseline.transpose()?;
+    let against = args
+        .against
+        .as_deref()
+        .map(|what| against::find(root, what));
+    let against = against.transpose()?;
     let mut tools = vec![programs::larder(root, args.larder.as_deref())?];
+    tools.extend(against.iter().map(|other| other.tool.clone()));
+    let search = programs::search_path();
     tools.extend(programs::peers(
         args.peers.as_deref().unwrap_or_default(),
         &search,
@@ -120,7 +192,7 @@ pub(crate) fn run(root: &Path, args: &BenchArgs) -> Result<ExitCode, Box<dyn Err
         of_projects(root, args, &folder, tools, &mut results)?
     };
     if written == Written::Only {
-        return Ok(ExitCode::SUCCESS);
+        return Ok(None);
     }
     if !args.keep {
         site::remove(&folder)?;
@@ -129,17 +201,28 @@ pub(crate) fn run(root: &Path, args: &BenchArgs) -> Result<ExitCode, Box<dyn Err
             let _ = fs::remove_dir(above);
         }
     }
-    let kept = keep(root, &results)?;
-    let text = table::text(&results);
-    print!("{text}");
-    println!("\nraw figures: {}", kept.display());
-    if args.write_docs {
-        let path = root.join(document::PATH);
-        let page = fs::read_to_string(&path)?;
-        fs::write(&path, document::with_table(&page, &results.fixture, &text)?)?;
-        println!("wrote {}", document::PATH);
+    let mut comparisons = Vec::new();
+    if let Some(other) = &against {
+        comparisons.push(compare::beside(
+            &results,
+            other.tool.kind.name(),
+            &other.words,
+        ));
     }
-    Ok(ExitCode::SUCCESS)
+    if let Some((old, name)) = baseline.as_ref().zip(args.compare.as_deref()) {
+        comparisons.push(compare::with_baseline(old, &results, name)?);
+    }
+    let folder = archive::folder(root, &results.started)?;
+    archive::keep(&folder, &results, &comparisons, args.fail_above)?;
+    if let Some(name) = &args.save_baseline {
+        let path = archive::save_baseline(root, name, &results)?;
+        eprintln!("bench: baseline {name}: {}", path.display());
+    }
+    Ok(Some(Outcome {
+        results,
+        comparisons,
+        folder,
+    }))
 }
 
 /// Whether the trees were measured, too.
@@ -266,15 +349,4 @@ fn default_folder() -> PathBuf {
     } else {
         std::env::temp_dir()
     }
-}
-
-/// Writes the raw figures.
-fn keep(root: &Path, results: &Results) -> Result<PathBuf, Box<dyn Error>> {
-    let folder = root
-        .join(".cache/perf")
-        .join(results.started.replace(':', "-"));
-    fs::create_dir_all(&folder)?;
-    let path = folder.join(format!("{}.json", results.fixture));
-    fs::write(&path, serde_json::to_vec_pretty(results)?)?;
-    Ok(path)
 }

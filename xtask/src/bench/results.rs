@@ -43,6 +43,9 @@ pub(crate) struct Results {
 pub(crate) struct Machine {
     /// Kernel and architecture.
     pub(crate) system: String,
+    /// What the processor calls itself; empty where the system does not tell.
+    #[serde(default)]
+    pub(crate) processor: String,
     /// Threads that run at once.
     pub(crate) processors: usize,
     /// The file system of the trees.
@@ -64,6 +67,9 @@ pub(crate) struct Row {
     pub(crate) calls: Option<Calls>,
     /// Counted in a run of its own.
     pub(crate) allocations: Option<Allocations>,
+    /// Instructions of the process itself, counted in runs of their own, under callgrind.
+    #[serde(default)]
+    pub(crate) instructions: Vec<u64>,
     /// Files of its own state and cache that a run wrote, where that is looked at.
     pub(crate) state_files: Option<usize>,
     /// The share of tasks whose result was there, as Larder tells it of the last run.

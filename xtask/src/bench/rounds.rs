@@ -136,7 +136,8 @@ pub(crate) fn scenario(
     }
     let mut digests = BTreeMap::new();
     for round in 0..ground.iterations {
-        for (one, row) in competitors.iter_mut().zip(&mut rows) {
+        for at in turns(competitors.len(), round) {
+            let (one, row) = (&mut competitors[at], &mut rows[at]);
             if one.out.is_none() && scenario.includes(one.tool.kind) {
                 tool_round(ground, one, scenario, round, row, &mut digests)?;
             }
@@ -166,6 +167,16 @@ pub(crate) fn scenario(
     }
     rows.retain(|row| !row.runs.is_empty() || !row.notes.is_empty());
     Ok(rows)
+}
+
+/// The order of a round: forth and back by turns, so that none always follows the same one.
+pub(crate) fn turns(many: usize, round: usize) -> Vec<usize> {
+    let order = 0..many;
+    if round.is_multiple_of(2) {
+        order.collect()
+    } else {
+        order.rev().collect()
+    }
 }
 
 fn new_row(scenario: Scenario, who: &str) -> Row {

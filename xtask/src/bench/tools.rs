@@ -9,6 +9,8 @@ use std::process::Command;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     Larder,
+    /// Larder of another revision, beside which it is measured.
+    Against,
     Ninja,
     GoTask,
     Turborepo,
@@ -41,6 +43,7 @@ impl Kind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::Larder => "larder",
+            Kind::Against => "against",
             Kind::Ninja => "ninja",
             Kind::GoTask => "go-task",
             Kind::Turborepo => "turborepo",
@@ -52,13 +55,13 @@ impl Kind {
 
     /// Whether it is Larder, of whatever revision.
     pub(crate) fn is_larder(self) -> bool {
-        self == Kind::Larder
+        matches!(self, Kind::Larder | Kind::Against)
     }
 
     /// What it is started by.
     fn program(self) -> &'static str {
         match self {
-            Kind::Larder => "larder",
+            Kind::Larder | Kind::Against => "larder",
             Kind::Ninja => "ninja",
             Kind::GoTask => "task",
             Kind::Turborepo => "turbo",
@@ -71,7 +74,7 @@ impl Kind {
     /// Arguments for all tasks at once, as many together as there are processors.
     pub(crate) fn args(self, processors: usize) -> Vec<OsString> {
         let text = match self {
-            Kind::Larder => format!("run build --concurrency {processors}"),
+            Kind::Larder | Kind::Against => format!("run build --concurrency {processors}"),
             Kind::Ninja => format!("-j{processors}"),
             Kind::GoTask => format!("--concurrency {processors}"),
             Kind::Turborepo => {
@@ -89,7 +92,7 @@ impl Kind {
     /// What it keeps in the tree, relative to the root. Removed before a cold run.
     pub(crate) fn state(self) -> &'static [&'static str] {
         match self {
-            Kind::Larder => &[".larder"],
+            Kind::Larder | Kind::Against => &[".larder"],
             Kind::Ninja => &[".ninja_log", ".ninja_deps"],
             Kind::GoTask => &[".task"],
             Kind::Turborepo => &[".turbo"],
@@ -142,7 +145,7 @@ impl Kind {
                     .filter(|line| line.trim().starts_with("> nx run "));
                 Some(tasks.filter(|line| !line.contains('[')).count())
             }
-            Kind::Larder | Kind::Ninja | Kind::GoTask => None,
+            Kind::Larder | Kind::Against | Kind::Ninja | Kind::GoTask => None,
         }
     }
 
@@ -150,7 +153,7 @@ impl Kind {
     pub(crate) fn leave(self, tool: &Tool, root: &Path) {
         let args = match self {
             Kind::Nx => ["daemon", "--stop"],
-            Kind::Larder => ["session", "stop"],
+            Kind::Larder | Kind::Against => ["session", "stop"],
             _ => return,
         };
         // One that is not there needs no end.
