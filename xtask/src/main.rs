@@ -1,14 +1,16 @@
-//! Tasks of this repository: `cargo xtask tidy`, `docs`, `ci`, `bench`, `faults`, `mutate` and `smoke`.
+//! Tasks of this repository: `cargo xtask tidy`, `docs`, `ci`, `actionlint`, `bench`, `nightly`, `faults`, `mutate` and `smoke`.
 //! It knows the repository's layout, and nothing of what the crates do.
 // A task runner talks to whoever started it.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod actionlint;
 mod bench;
 mod docs;
 #[cfg(target_os = "linux")]
 mod faults;
 mod mutate;
+mod nightly;
 #[cfg(test)]
 mod own_build;
 mod smoke;
@@ -31,6 +33,10 @@ enum Xtask {
     Ci,
     /// Measure Larder, and peers beside it, on trees made for that
     Bench(bench::BenchArgs),
+    /// Measure all that a nightly job measures, compare it with the last baseline, and lay out what to publish
+    Nightly(nightly::Args),
+    /// Check the workflows with actionlint, where it is to be had
+    Actionlint,
     /// Start one command and tell what it cost
     #[command(hide = true)]
     BenchMeasure(bench::measure::HelperArgs),
@@ -107,6 +113,8 @@ fn run(task: &Xtask) -> Result<ExitCode, Box<dyn Error>> {
             })
         }
         Xtask::Bench(args) => bench::run(&root, args),
+        Xtask::Nightly(args) => nightly::run(&root, args),
+        Xtask::Actionlint => actionlint::run(&root),
         Xtask::BenchMeasure(_)
         | Xtask::BenchWarm(_)
         | Xtask::BenchStamp(_)

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use super::programs::cargo;
 use super::tools::{self, Kind, Tool};
 
 /// The other program.
@@ -94,10 +95,6 @@ fn build(root: &Path, commit: &str) -> Result<PathBuf, Box<dyn Error>> {
     fs::copy(target.join("release/larder"), &part)?;
     fs::rename(part, &program)?;
     Ok(program)
-}
-
-fn cargo() -> std::ffi::OsString {
-    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
 /// Takes a worktree away; one that is not there is fine.

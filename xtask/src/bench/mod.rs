@@ -14,10 +14,13 @@ mod daemon;
 mod document;
 mod edits;
 mod generate;
+mod instructions;
 pub(crate) mod latency;
 mod machine;
 pub(crate) mod measure;
+mod passes;
 mod plan;
+mod profile;
 mod programs;
 mod random;
 pub(crate) mod references;
@@ -25,8 +28,8 @@ pub(crate) mod results;
 mod rounds;
 mod scenario;
 mod site;
-mod stats;
-mod table;
+pub(crate) mod stats;
+pub(crate) mod table;
 mod targets;
 pub(crate) mod tools;
 pub(crate) mod warm;
@@ -41,10 +44,12 @@ use clap::ValueEnum as _;
 
 use compare::Comparison;
 use plan::{Plan, SIZES, Size};
+use profile::Profiler;
 use results::Results;
 use rounds::{Competitor, Ground};
 use scenario::Scenario;
-use tools::Tool;
+use site::Site;
+use tools::{Kind, Tool};
 
 /// Arguments of `cargo xtask bench`.
 // Flags are what they are: each bool is one switch of the command line.
@@ -96,14 +101,34 @@ pub(crate) struct BenchArgs {
     /// Measure in turns with the larder of another revision, built now, or with another program, and compare
     #[arg(long, value_name = "REV|FILE")]
     against: Option<String>,
+    /// Count instructions, too, under callgrind
+    #[arg(long)]
+    instructions: bool,
+    /// Draw where the time goes: flame graphs by perf, or else files of callgrind's, beside the raw figures
+    #[arg(long)]
+    profile: bool,
     /// With --compare or --against: exit code 1 if something is surely worse by more than this share, such as 5%
     #[arg(long, value_name = "SHARE", value_parser = compare::share)]
     fail_above: Option<f64>,
 }
 
 impl BenchArgs {
+    /// Reads the words of a command line, without the command.
+    pub(crate) fn read(words: &[String]) -> Result<BenchArgs, clap::Error> {
+        #[derive(clap::Parser)]
+        #[command(no_binary_name = true)]
+        struct Line {
+            #[command(flatten)]
+            args: BenchArgs,
+        }
+        <Line as clap::Parser>::try_parse_from(words).map(|line| line.args)
+    }
+
     fn wants(&self, scenario: Scenario) -> bool {
-        self.scenario.is_empty() || self.scenario.contains(&scenario)
+        if self.scenario.is_empty() {
+            return scenario.is_possible();
+        }
+        self.scenario.contains(&scenario)
     }
 }
 
@@ -114,6 +139,12 @@ pub(crate) struct Outcome {
     pub(crate) comparisons: Vec<Comparison>,
     /// Where all of it lies.
     pub(crate) folder: PathBuf,
+    /// The trees, as far as they were kept.
+    pub(crate) trees: PathBuf,
+    /// Larder's own.
+    pub(crate) tree: PathBuf,
+    /// Larder.
+    pub(crate) program: PathBuf,
 }
 
 /// Measures, prints, and keeps the raw figures.
@@ -170,12 +201,13 @@ pub(crate) fn session(root: &Path, args: &BenchArgs) -> Result<Option<Outcome>, 
         args.peers.as_deref().unwrap_or_default(),
         &search,
     )?);
-    let folder = args.dir.clone().unwrap_or_else(default_folder);
-    let folder = folder.join("larder-bench").join(&args.fixture);
+    let trees = args.dir.clone().unwrap_or_else(default_folder);
+    let trees = trees.join("larder-bench").join(&args.fixture);
+    let program = tools[0].program.clone();
     eprintln!(
         "bench: writing {} trees into {}",
         tools.len(),
-        folder.display()
+        trees.display()
     );
     let mut results = Results {
         started: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
@@ -183,23 +215,16 @@ pub(crate) fn session(root: &Path, args: &BenchArgs) -> Result<Option<Outcome>, 
         fixture: args.fixture.clone(),
         seed: args.seed,
         iterations: args.iterations.into(),
-        machine: machine::machine(&folder),
+        machine: machine::machine(&trees),
         ..Results::default()
     };
     let written = if args.fixture == chunks::NAME {
-        of_chunks(args, &folder, tools, &mut results)?
+        of_chunks(args, &trees, tools, &mut results)?
     } else {
-        of_projects(root, args, &folder, tools, &mut results)?
+        of_projects(root, args, &trees, tools, &mut results)?
     };
     if written == Written::Only {
         return Ok(None);
-    }
-    if !args.keep {
-        site::remove(&folder)?;
-        // It stays while another fixture lies in it.
-        if let Some(above) = folder.parent() {
-            let _ = fs::remove_dir(above);
-        }
     }
     let mut comparisons = Vec::new();
     if let Some(other) = &against {
@@ -218,11 +243,28 @@ pub(crate) fn session(root: &Path, args: &BenchArgs) -> Result<Option<Outcome>, 
         let path = archive::save_baseline(root, name, &results)?;
         eprintln!("bench: baseline {name}: {}", path.display());
     }
-    Ok(Some(Outcome {
+    let outcome = Outcome {
         results,
         comparisons,
         folder,
-    }))
+        tree: Site::at(&trees.join(Kind::Larder.name())).root,
+        trees,
+        program,
+    };
+    if !args.keep {
+        clear(&outcome)?;
+    }
+    Ok(Some(outcome))
+}
+
+/// Removes the trees.
+pub(crate) fn clear(outcome: &Outcome) -> Result<(), Box<dyn Error>> {
+    site::remove(&outcome.trees)?;
+    // It stays while another fixture lies in it.
+    if let Some(above) = outcome.trees.parent() {
+        let _ = fs::remove_dir(above);
+    }
+    Ok(())
 }
 
 /// Whether the trees were measured, too.
@@ -249,7 +291,18 @@ fn of_projects(
     if args.wants(Scenario::Warm) && !args.only_write {
         ground.library = programs::build(root, "xtask")?;
     }
-    let git = tools::which("git", &search).is_some();
+    let which = |name: &str| tools::which(name, &search);
+    if args.instructions {
+        ground.callgrind = skipped("instructions", instructions::find(which, &root.join(AIDS)));
+    }
+    if args.profile {
+        ground.profiler = Some(profiler(
+            root,
+            args,
+            &archive::folder(root, &results.started)?,
+        )?);
+    }
+    let git = which("git").is_some();
     let mut competitors = Vec::new();
     for tool in tools {
         competitors.push(Competitor::new(tool, &ground, git)?);
@@ -269,6 +322,37 @@ fn of_projects(
     Ok(Written::AndMeasured)
 }
 
+/// Where what helps to measure is built.
+const AIDS: &str = "target/bench";
+
+/// What is not possible here is said, and left out.
+fn skipped<T>(what: &str, found: Result<T, String>) -> Option<T> {
+    let told = |why: &String| eprintln!("bench: SKIPPED {what}: {why}");
+    found.inspect_err(told).ok()
+}
+
+fn profiler(root: &Path, args: &BenchArgs, folder: &Path) -> Result<Profiler, Box<dyn Error>> {
+    let search = programs::search_path();
+    let which = |name: &str| tools::which(name, &search);
+    let perf = profile::perf(which);
+    let callgrind = if perf.is_none() {
+        eprintln!("bench: perf is missing or may not look: callgrind instead");
+        Some(instructions::find(which, &root.join(AIDS))?)
+    } else {
+        None
+    };
+    Ok(Profiler {
+        program: match &args.larder {
+            Some(program) => program.canonicalize()?,
+            None => programs::with_symbols(root)?,
+        },
+        perf,
+        callgrind,
+        folder: folder.to_path_buf(),
+        fixture: args.fixture.clone(),
+    })
+}
+
 /// The fixture of tasks with many chunks.
 fn of_chunks(
     args: &BenchArgs,
@@ -276,6 +360,12 @@ fn of_chunks(
     tools: Vec<Tool>,
     results: &mut Results,
 ) -> Result<Written, Box<dyn Error>> {
+    if args.instructions || args.profile {
+        eprintln!(
+            "bench: SKIPPED instructions and profiles: {} has neither",
+            chunks::NAME
+        );
+    }
     let ground = chunks::Ground {
         size: chunks::SIZE,
         folder,
@@ -338,6 +428,8 @@ fn ground(args: &BenchArgs, size: Size, folder: &Path, search: &[PathBuf]) -> Gr
             archiver: runs("zstd").is_some() && runs("tar").is_some(),
         },
         library: PathBuf::new(),
+        callgrind: None,
+        profiler: None,
         strace: runs("strace").filter(|_| !args.no_strace),
     }
 }
@@ -348,5 +440,48 @@ fn default_folder() -> PathBuf {
         memory.to_path_buf()
     } else {
         std::env::temp_dir()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(words: &str) -> Result<BenchArgs, String> {
+        let words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
+        BenchArgs::read(&words).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn options_are_read() {
+        let args =
+            read("--compare main --against HEAD~1 --fail-above 5% --scenario noop,edit5").unwrap();
+        assert_eq!(args.compare.as_deref(), Some("main"));
+        assert_eq!(args.against.as_deref(), Some("HEAD~1"));
+        assert_eq!(args.fail_above, Some(0.05));
+        assert!(args.wants(Scenario::Edit5) && !args.wants(Scenario::Cold));
+        for wrong in [
+            "--fail-above five",
+            "--save-baseline ../x",
+            "--compare a/b",
+            "--fixture huge",
+            "--scenario session",
+            "--iterations 0",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_limit_without_anything_to_compare_with_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let refused = |words: &str| {
+            let ended = session(root.path(), &read(words).unwrap());
+            ended.unwrap_err().to_string()
+        };
+        let told = refused("--fail-above 5%");
+        assert!(told.contains("add --compare or --against"), "{told}");
+        let told = refused("--compare main");
+        assert_eq!(told, "there is no baseline main of small");
     }
 }

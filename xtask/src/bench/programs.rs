@@ -2,9 +2,11 @@
 //! It does not know what they are asked to do.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::profile::SYMBOLS;
 use super::tools::{self, Kind, PEERS, Tool};
 
 /// The program to measure.
@@ -23,24 +25,41 @@ pub(crate) fn larder(root: &Path, given: Option<&Path>) -> Result<Tool, Box<dyn 
 
 /// Builds a program of this workspace as it is shipped.
 pub(crate) fn build(root: &Path, package: &str) -> Result<PathBuf, Box<dyn Error>> {
+    let metadata = cargo_metadata::MetadataCommand::new()
+        .current_dir(root)
+        .no_deps()
+        .exec()?;
+    build_into(root, package, metadata.target_directory.as_std_path(), &[])
+}
+
+/// Builds Larder as it is shipped, but with its symbols, into a folder of its own.
+pub(crate) fn with_symbols(root: &Path) -> Result<PathBuf, Box<dyn Error>> {
+    build_into(root, "larder", &root.join("target/profile"), &SYMBOLS)
+}
+
+fn build_into(
+    root: &Path,
+    package: &str,
+    target: &Path,
+    env: &[(&str, &str)],
+) -> Result<PathBuf, Box<dyn Error>> {
     eprintln!("bench: building {package}");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
+    let status = Command::new(cargo())
         .args(["build", "--release", "--locked", "--quiet", "-p", package])
+        .arg("--target-dir")
+        .arg(target)
+        .envs(env.iter().copied())
         .current_dir(root)
         .status()?;
     if !status.success() {
         return Err(format!("{package} could not be built").into());
     }
-    let metadata = cargo_metadata::MetadataCommand::new()
-        .current_dir(root)
-        .no_deps()
-        .exec()?;
-    Ok(metadata
-        .target_directory
-        .join("release")
-        .join(package)
-        .into_std_path_buf())
+    Ok(target.join("release").join(package))
+}
+
+/// The Cargo that started this.
+pub(crate) fn cargo() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
 /// The peers that were asked for and are there.

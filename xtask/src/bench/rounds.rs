@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use super::account::Account;
 use super::around::Around;
-use super::counting;
 use super::daemon;
+use super::instructions::Callgrind;
 use super::latency::{self, Latency};
 use super::measure::{Cost, Invocation, measure};
+use super::passes;
 use super::plan::Plan;
+use super::profile::Profiler;
 use super::references::{Programs, Reference};
 use super::results::Row;
 use super::scenario::{Before, Finding, Scenario, state_files};
@@ -37,6 +39,10 @@ pub(crate) struct Ground {
     pub(crate) programs: Programs,
     /// `xtask`, built as Larder is shipped, for what happens within one process.
     pub(crate) library: PathBuf,
+    /// Counts instructions, when that is wanted and possible.
+    pub(crate) callgrind: Option<Callgrind>,
+    /// Draws where the time goes, when that is wanted.
+    pub(crate) profiler: Option<Profiler>,
     /// `strace`, when it is there and wanted.
     pub(crate) strace: Option<PathBuf>,
 }
@@ -52,7 +58,7 @@ pub(crate) struct Competitor {
     out: Option<String>,
 }
 
-type Fallible<T> = Result<T, Box<dyn Error>>;
+pub(crate) type Fallible<T> = Result<T, Box<dyn Error>>;
 
 impl Competitor {
     /// Writes the tool's tree.
@@ -73,7 +79,8 @@ impl Competitor {
         })
     }
 
-    fn invocation(&self, args: Vec<OsString>) -> Invocation {
+    /// A run of the tool in its tree.
+    pub(crate) fn invocation(&self, args: Vec<OsString>) -> Invocation {
         Invocation {
             program: self.tool.program.clone(),
             args,
@@ -151,7 +158,7 @@ pub(crate) fn scenario(
     }
     for (one, row) in competitors.iter_mut().zip(&mut rows) {
         if one.out.is_none() && scenario.includes(one.tool.kind) {
-            count(ground, one, scenario, row)?;
+            passes::all(ground, one, scenario, row)?;
         }
         if scenario == Scenario::SessionNoop && scenario.includes(one.tool.kind) {
             row.daemon = daemon::watch(daemon::process(&one.site.root)?, IDLE);
@@ -237,7 +244,8 @@ fn tool_round(
     Ok(())
 }
 
-fn args(scenario: Scenario, kind: Kind, processors: usize) -> Vec<OsString> {
+/// What a tool is asked for.
+pub(crate) fn args(scenario: Scenario, kind: Kind, processors: usize) -> Vec<OsString> {
     if scenario == Scenario::Digest {
         return ["run", ".#digest"].map(OsString::from).into();
     }
@@ -332,46 +340,6 @@ fn reference_round(ground: &Ground, site: &Site, reference: Reference) -> Fallib
     let words = fs::read(&run.log).unwrap_or_default();
     let words = String::from_utf8_lossy(&words).into_owned();
     Err(format!("{} failed: {words}", reference.name(&ground.programs)).into())
-}
-
-/// The passes that count: system calls of Larder and ninja in all scenarios and of others in a no-op,
-/// and Larder's allocations.
-fn count(ground: &Ground, one: &mut Competitor, scenario: Scenario, row: &mut Row) -> Fallible<()> {
-    let kind = one.tool.kind;
-    let traced = matches!(kind, Kind::Larder | Kind::Ninja) || scenario == Scenario::Noop;
-    if let Some(strace) = ground.strace.as_ref().filter(|_| traced) {
-        scenario.prepare(&ground.plan, &one.site, kind, "counted calls")?;
-        let table = one.site.logs.join("strace.txt");
-        let mut all: Vec<OsString> = ["-f", "-qq", "-c", "-o"].map(OsString::from).into();
-        all.push(table.clone().into());
-        all.push(one.tool.program.clone().into());
-        all.extend(args(scenario, kind, ground.processors));
-        let run = Invocation {
-            program: strace.clone(),
-            ..one.invocation(all)
-        };
-        let cost = measure(&run, ground.limit * 10)?;
-        if cost.exit == Some(0) {
-            row.calls = counting::parse_strace(&fs::read_to_string(table)?);
-        }
-    }
-    if kind.is_larder() {
-        scenario.prepare(&ground.plan, &one.site, kind, "counted allocations")?;
-        let result = one.site.logs.join("allocations.json");
-        let mut all = vec![OsString::from("bench-counted"), result.clone().into()];
-        all.push("--".into());
-        all.extend(args(scenario, kind, ground.processors));
-        let run = Invocation {
-            program: std::env::current_exe()?,
-            ..one.invocation(all)
-        };
-        let cost = measure(&run, ground.limit * 10)?;
-        if cost.exit != Some(0) {
-            return Err(format!("the counted run of {} failed", scenario.name()).into());
-        }
-        row.allocations = Some(serde_json::from_slice(&fs::read(result)?)?);
-    }
-    Ok(())
 }
 
 /// The scenarios in which one process of Larder's goes on: a session, and a watch.

@@ -95,6 +95,11 @@ impl Scenario {
         }
     }
 
+    /// Whether there is such a thing on this system.
+    pub(crate) fn is_possible(self) -> bool {
+        self != Scenario::SessionNoop || cfg!(target_os = "linux")
+    }
+
     /// Whether a built tree is needed before the first run.
     pub(crate) fn needs_built(self) -> bool {
         !matches!(self, Scenario::Digest | Scenario::Cold)

@@ -24,6 +24,7 @@ pub(crate) fn text(results: &Results) -> String {
         text.push('\n');
         text.push_str(&table(scenario, &rows));
     }
+    text.push_str(&instructions(&results.rows));
     text.push('\n');
     text.push_str(&targets(&verdicts(results)));
     text
@@ -91,6 +92,31 @@ fn table(scenario: &str, rows: &[&Row]) -> String {
         for note in &row.notes {
             text.push_str(&wrapped(&format!("{}: {note}", row.who), "  "));
         }
+    }
+    text
+}
+
+/// The counts of instructions, if there are any: the least, and by how much others were above it.
+fn instructions(rows: &[Row]) -> String {
+    let mut text = String::new();
+    for row in rows {
+        let counts = row.instructions.iter();
+        let (Some(least), Some(most)) = (counts.clone().min(), counts.max()) else {
+            continue;
+        };
+        if text.is_empty() {
+            let _ = writeln!(
+                text,
+                "\n{:<32}{:>16}{:>9}",
+                "instructions", "least", "spread"
+            );
+        }
+        let spread = most - least;
+        let _ = writeln!(
+            text,
+            "{:<16}{:<16}{least:>16}{spread:>9}",
+            row.scenario, row.who
+        );
     }
     text
 }
@@ -200,6 +226,22 @@ turborepo               -
 ";
         assert!(text.starts_with(expected), "{text}");
         assert!(text.ends_with("  turborepo: over 60 s\n"), "{text}");
+    }
+
+    #[test]
+    fn instructions_are_told_where_they_were_counted() {
+        let row = Row {
+            scenario: "noop".to_owned(),
+            who: "larder".to_owned(),
+            instructions: vec![7_626_017, 7_626_009],
+            ..Row::default()
+        };
+        let expected = "
+instructions                               least   spread
+noop            larder                   7626009        8
+";
+        assert_eq!(instructions(&[Row::default(), row]), expected);
+        assert_eq!(instructions(&[Row::default()]), "");
     }
 
     #[test]

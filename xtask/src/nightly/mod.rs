@@ -1,0 +1,299 @@
+//! `cargo xtask nightly`: measures, compares with a stored baseline, and lays out what a job publishes. A workflow only calls it.
+//! It does not know on whose machines it runs, and uploads nothing but a message to a webhook.
+
+mod comment;
+mod webhook;
+
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use crate::bench::compare::{self, Comparison, Figure};
+use crate::bench::{self, BenchArgs, Outcome, archive};
+
+/// The name under which figures are kept from night to night.
+const BASELINE: &str = "nightly";
+
+/// Where a webhook is configured.
+const WEBHOOK: &str = "LARDER_NIGHTLY_WEBHOOK";
+
+/// Arguments of `cargo xtask nightly`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The trees to measure
+    #[arg(long, value_delimiter = ',', default_value = "small,medium,chunks")]
+    fixture: Vec<String>,
+    /// Measured runs of each scenario
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    iterations: u16,
+    /// Only these scenarios; absent: all
+    #[arg(long, value_delimiter = ',')]
+    scenario: Vec<String>,
+    /// The folder to upload
+    #[arg(long, default_value = "target/nightly")]
+    out: PathBuf,
+    /// Flag what is surely worse by more than this share
+    #[arg(long, value_name = "SHARE", default_value = "5%", value_parser = compare::share)]
+    fail_above: f64,
+    /// Compare with this revision, measured in turns, and not with the stored baseline
+    #[arg(long, value_name = "REV|FILE")]
+    against: Option<String>,
+    /// Take the figures of this night as the new baseline, whatever they are
+    #[arg(long)]
+    accept: bool,
+    /// The program to measure; absent: a release build, made now
+    #[arg(long)]
+    larder: Option<PathBuf>,
+    /// The folder for the trees; absent: tmpfs where there is one, else the folder for temporary files
+    #[arg(long)]
+    dir: Option<PathBuf>,
+}
+
+/// Measures all fixtures; the exit code is 1 if something got worse.
+pub(crate) fn run(root: &Path, args: &Args) -> Result<ExitCode, Box<dyn Error>> {
+    let out = root.join(&args.out);
+    if out.exists() {
+        fs::remove_dir_all(&out)?;
+    }
+    fs::create_dir_all(&out)?;
+    let mut outcomes = Vec::new();
+    for fixture in &args.fixture {
+        let outcome = night(root, args, fixture)?;
+        copy(&outcome.folder, &out)?;
+        report(&outcome, &out.join(format!("{fixture}-report.html")));
+        bench::clear(&outcome)?;
+        outcomes.push(outcome);
+    }
+    let flagged = flagged(&outcomes, args.fail_above);
+    let text = comment::text(&outcomes, &flagged, args.fail_above);
+    fs::write(out.join("comment.md"), &text)?;
+    println!("{text}\nto upload: {}", out.display());
+    if flagged.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    match std::env::var(WEBHOOK) {
+        Ok(url) if !url.is_empty() => {
+            webhook::post(&url, &comment::message(&outcomes, &flagged))?;
+            eprintln!("nightly: told the webhook");
+        }
+        _ => eprintln!("nightly: {WEBHOOK} is not set: nobody is told"),
+    }
+    Ok(ExitCode::FAILURE)
+}
+
+/// Measures one fixture. The stored baseline stays what it is until somebody accepts another: else many small steps
+/// would never be flagged.
+fn night(root: &Path, args: &Args, fixture: &str) -> Result<Outcome, Box<dyn Error>> {
+    let stored = archive::read_baseline(root, BASELINE, fixture)?.is_some();
+    let words = words(args, fixture, stored);
+    eprintln!("nightly: bench {}", words.join(" "));
+    let outcome = bench::session(root, &BenchArgs::read(&words)?)?;
+    let outcome = outcome.ok_or("nothing was measured")?;
+    if !stored || args.accept {
+        let path = archive::save_baseline(root, BASELINE, &outcome.results)?;
+        eprintln!("nightly: baseline {}", path.display());
+    }
+    Ok(outcome)
+}
+
+/// What `cargo xtask bench` would be asked for.
+fn words(args: &Args, fixture: &str, stored: bool) -> Vec<String> {
+    let mut words: Vec<String> = ["--fixture", fixture, "--iterations"]
+        .map(str::to_owned)
+        .into();
+    words.push(args.iterations.to_string());
+    words.extend(["--no-strace", "--instructions", "--keep"].map(str::to_owned));
+    let mut option = |name: &str, value: &str| words.extend([name.to_owned(), value.to_owned()]);
+    if !args.scenario.is_empty() {
+        option("--scenario", &args.scenario.join(","));
+    }
+    match &args.against {
+        Some(revision) => option("--against", revision),
+        None if stored => option("--compare", BASELINE),
+        None => {}
+    }
+    for (name, path) in [("--larder", &args.larder), ("--dir", &args.dir)] {
+        if let Some(path) = path {
+            option(name, &path.display().to_string());
+        }
+    }
+    if args.against.is_some() || stored {
+        option("--fail-above", &format!("{}%", args.fail_above * 100.0));
+    }
+    words
+}
+
+/// One thing that got worse.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Flag {
+    fixture: String,
+    difference: compare::Difference,
+}
+
+/// Everything that got worse. Times of another machine say nothing, and memory hangs on its system; only
+/// instructions still count there.
+fn flagged(outcomes: &[Outcome], limit: f64) -> Vec<Flag> {
+    let comparisons = outcomes.iter().flat_map(|outcome| &outcome.comparisons);
+    let flags = comparisons.flat_map(|comparison: &Comparison| {
+        let alike = comparison.doubts.is_empty();
+        let worse = compare::worse(comparison, limit);
+        let counted = worse.filter(move |one| alike || one.figure == Figure::Instructions);
+        counted.map(|difference| Flag {
+            fixture: comparison.fixture.clone(),
+            difference: difference.clone(),
+        })
+    });
+    flags.collect()
+}
+
+/// Copies the files of a session's folder.
+fn copy(folder: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            fs::copy(entry.path(), out.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Has Larder draw its report on the runs in its tree, where it can.
+fn report(outcome: &Outcome, path: &Path) {
+    let larder = |args: &[&str]| {
+        let mut command = Command::new(&outcome.program);
+        command
+            .args(args)
+            .current_dir(&outcome.tree)
+            .stdin(Stdio::null());
+        command
+    };
+    let knows = larder(&["timings", "report", "--help"]).output();
+    if !knows.is_ok_and(|output| output.status.success()) {
+        eprintln!("nightly: SKIPPED report: this larder has no `timings report`");
+        return;
+    }
+    let drawn = larder(&["timings", "report", "--out"]).arg(path).output();
+    match drawn {
+        Ok(output) if output.status.success() => eprintln!("nightly: {}", path.display()),
+        Ok(output) => {
+            let words = String::from_utf8_lossy(&output.stderr);
+            eprintln!("nightly: no report: {}", words.trim());
+        }
+        Err(error) => eprintln!("nightly: no report: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::results::{Machine, Results};
+    use crate::bench::stats::Ratio;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn args(words: &[&str]) -> Args {
+        let line = std::iter::once("nightly").chain(words.iter().copied());
+        <Line as clap::Parser>::try_parse_from(line).unwrap().args
+    }
+
+    #[test]
+    fn what_bench_is_asked_for_can_be_read_by_it() {
+        let plain = args(&[]);
+        assert_eq!(plain.fixture, ["small", "medium", "chunks"]);
+        let first = words(&plain, "small", false);
+        assert!(
+            !first
+                .iter()
+                .any(|word| word == "--compare" || word == "--fail-above")
+        );
+        let second = words(&plain, "small", true);
+        let tail = &second[second.len() - 4..];
+        assert_eq!(tail, ["--compare", "nightly", "--fail-above", "5%"]);
+        let other = args(&[
+            "--against",
+            "main",
+            "--scenario",
+            "noop,cold",
+            "--fail-above",
+            "7.5%",
+        ]);
+        let other = words(&other, "chunks", true);
+        assert!(!other.iter().any(|word| word == "--compare"));
+        for words in [first, second, other] {
+            BenchArgs::read(&words).unwrap();
+        }
+    }
+
+    pub(super) fn outcome(low: f64, doubts: &[&str]) -> Outcome {
+        let ratio = Ratio {
+            estimate: low + 0.02,
+            low,
+            high: low + 0.04,
+            confidence: 0.95,
+        };
+        let difference = |figure| compare::Difference {
+            scenario: "noop".to_owned(),
+            who: "larder".to_owned(),
+            figure,
+            ratio,
+        };
+        Outcome {
+            results: Results {
+                fixture: "small".to_owned(),
+                revision: "0123456789ab".to_owned(),
+                machine: Machine {
+                    system: "linux".to_owned(),
+                    ..Machine::default()
+                },
+                ..Results::default()
+            },
+            comparisons: vec![Comparison {
+                fixture: "small".to_owned(),
+                with: "baseline nightly".to_owned(),
+                paired: false,
+                doubts: doubts.iter().map(|doubt| (*doubt).to_owned()).collect(),
+                differences: [Figure::Wall, Figure::Instructions].map(difference).into(),
+            }],
+            folder: PathBuf::new(),
+            trees: PathBuf::new(),
+            tree: PathBuf::new(),
+            program: PathBuf::new(),
+        }
+    }
+
+    #[test]
+    fn worse_is_flagged_and_times_of_another_machine_are_not() {
+        let figures = |outcome| {
+            let flags = flagged(&[outcome], 0.05);
+            flags
+                .iter()
+                .map(|flag| flag.difference.figure)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(figures(outcome(1.04, &[])), []);
+        assert_eq!(
+            figures(outcome(1.06, &[])),
+            [Figure::Wall, Figure::Instructions]
+        );
+        assert_eq!(
+            figures(outcome(1.06, &["the processor was another"])),
+            [Figure::Instructions]
+        );
+    }
+
+    #[test]
+    fn a_larder_without_reports_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut outcome = outcome(1.0, &[]);
+        outcome.tree = folder.path().to_path_buf();
+        outcome.program = folder.path().join("none");
+        let path = folder.path().join("report.html");
+        report(&outcome, &path);
+        assert!(!path.exists());
+    }
+}
