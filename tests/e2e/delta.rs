@@ -8,6 +8,7 @@ use crate::sandbox::{Outcome, Sandbox};
 
 mod beside;
 mod chunks;
+mod known;
 
 /// Copies each source, links and empty folders beside; a second task packs what the first made.
 const CONFIG: &str = "\
@@ -419,19 +420,6 @@ fn outputs_that_hold_the_roots_path_go_no_further_than_this_root() {
     assert_eq!(apply(&one, &delta).code, 0);
     assert_eq!(one.statuses("build", 0)[".#build"], "up-to-date");
     assert!(one.ran().is_empty());
-}
-
-#[test]
-fn without_the_caches_word_the_outputs_come_and_the_task_is_judged_anew() {
-    let one = clone_of(CONFIG, &OLD);
-    one.larder("pack --cache=local: --write-delta ../delta");
-    let two = clone_of(CONFIG, &OLD);
-    let outcome = apply(&two, &one.base().join("delta"));
-    assert_eq!(outcome.code, 0, "{}", outcome.all());
-    assert_eq!(outputs(&two), outputs(&one));
-    assert_eq!(two.statuses("pack", 0)[".#build"], "ran");
-    assert_eq!(outputs(&two), outputs(&one));
-    assert!(!two.exists(".larder/rescued"));
 }
 
 #[test]

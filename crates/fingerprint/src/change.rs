@@ -129,8 +129,12 @@ pub fn diff(old: &Explanation, new: &Explanation) -> Vec<Change> {
     named(&old.git_inputs, &new.git_inputs, |path, how| {
         changes.push(Change::GitInput { path, how });
     });
+    let untold = Some(&Some(Explanation::UNTOLD));
     named(&old.env, &new.env, |name, how| {
-        changes.push(Change::Variable { name, how });
+        let is_set = matches!(new.env.get(&name), Some(Some(_)));
+        if !(is_set && old.env.get(&name) == untold) {
+            changes.push(Change::Variable { name, how });
+        }
     });
     named(&old.tools, &new.tools, |command, how| {
         changes.push(Change::Tool { command, how });
@@ -395,5 +399,23 @@ mod tests {
             diff(&old, &explain(&empty, &[1; 32])),
             [Change::Schema { old: 9, new: 1 }]
         );
+    }
+
+    #[test]
+    fn a_value_that_is_not_told_differs_from_none_alone() {
+        let of = |value: Option<&[u8]>| {
+            let description = Description {
+                env: &[(b"V", value)],
+                ..Description::default()
+            };
+            explain(&description, &[1; 32])
+        };
+        let mut old = of(Some(b"any"));
+        old.env.insert("V".into(), Some(Explanation::UNTOLD));
+        assert_eq!(diff(&old, &of(Some(b"other"))), []);
+        assert_eq!(diff(&old, &of(None)).len(), 1);
+        assert_eq!(diff(&of(None), &of(Some(b"other"))).len(), 1);
+        old.env.insert("W".into(), Some(Explanation::UNTOLD));
+        assert_eq!(diff(&old, &of(Some(b"other"))).len(), 1);
     }
 }

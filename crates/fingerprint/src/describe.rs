@@ -310,6 +310,10 @@ pub struct Explanation {
 }
 
 impl Explanation {
+    /// Stands in `env` for the hash of a value that is not told: the variable was set, nobody says to what. In a
+    /// [`diff`](crate::diff) it differs from no value.
+    pub const UNTOLD: Digest = Digest([0; 32]);
+
     /// The digest of its input manifest.
     pub fn inputs_digest(&self) -> Digest {
         manifest_digest(&self.inputs)

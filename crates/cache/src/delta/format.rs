@@ -1,4 +1,4 @@
-//! The written form of a delta's manifest, version 1: JSON with a checksum at its end, paths escaped to text.
+//! The written form of a delta's manifest, version 2: JSON with a checksum at its end, paths escaped to text.
 //! Knows nothing of files: bytes in, plain data out, and anything unexpected is refused.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use crate::id::Hex;
 use crate::{ArtifactId, Error, Kind, Result, Row, Why};
 
 /// The version of the manifest's form; another one is refused.
-pub const VERSION: u64 = 1;
+pub const VERSION: u64 = 2;
 
 const FORMAT: &str = "larder delta";
 /// What stands before and after the hexadecimal digits of the checksum, at the very end of the manifest.
@@ -344,12 +344,12 @@ mod tests {
     fn another_form_with_a_right_checksum_is_refused() {
         assert_eq!(decode(&changed(str::to_owned)).unwrap(), sample());
         let newer = decode(&changed(|body| {
-            body.replace("\"version\":1", "\"version\":2,\"new\":0")
+            body.replace("\"version\":2", "\"version\":3,\"new\":0")
         }));
         let Err(Error::Refused(refusal)) = newer else {
             panic!("a newer form was read");
         };
-        assert_eq!(refusal.why, Why::Version(2));
+        assert_eq!(refusal.why, Why::Version(3));
         for (from, to) in [
             ("larder delta", "larder folder"),
             ("\"unchanged\":3", "\"unchanged\":3,\"new\":0"),

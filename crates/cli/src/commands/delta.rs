@@ -1,36 +1,27 @@
 //! Deltas of a run's outputs: `larder run --write-delta`, and by way of `apply` `larder cache apply-delta`.
-//! Does not know the written form of a delta, but for what it adds to each unit, nor how outputs are compared or written.
+//! Does not know the written form of a delta, nor how outputs are compared or written.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use larder_cache::delta::format::{escape, unescape};
-use larder_cache::{Key, LeftOut, Row, Store as _, Unit, UnitDelta, write_delta};
+use larder_cache::{LeftOut, write_delta};
 
 use crate::config::Task;
 use crate::record::Status;
+use crate::session::Session;
 use crate::session::life::Done;
-use crate::session::{Session, chunks};
-use crate::state::Success;
 
 use super::cache::{count, size};
 use super::{Context, Usage};
 
 mod answer;
 mod apply;
+mod extra;
+mod parts;
+mod units;
 
 pub(super) use apply::apply;
-
-/// What is noted of a task beside its outputs.
-mod field {
-    pub(super) const KEY: &str = "key";
-    pub(super) const CLOSURE: &str = "closure";
-    pub(super) const DURATION: &str = "duration-ms";
-    pub(super) const DISCOVERED: &str = "discovered";
-    pub(super) const ROOT: &str = "root";
-    pub(super) const CHUNKS: &str = "chunks";
-}
 
 /// The folder that a delta shall be written into, once it is sure that this can be done.
 pub(super) fn folder(
@@ -73,7 +64,7 @@ pub(super) fn write(
                 name,
                 why: why.to_owned(),
             }),
-            None => units.push(unit(session, spec, name, done)),
+            None => units.extend(units::units(session, task, done)),
         }
     }
     let options = session.pack_options();
@@ -129,118 +120,4 @@ fn unfit(spec: &Task) -> Option<&'static str> {
     } else {
         None
     }
-}
-
-fn unit(session: &Session<'_>, spec: &Task, name: String, done: &Done) -> Unit {
-    let last = session.state.task(&name);
-    // What a failed run left is no state that another place could be in.
-    let before = last
-        .filter(|last| last.success.is_some())
-        .map(|last| last.owned.clone());
-    let success = match &done.update {
-        Some(update) => update.task.success.as_ref(),
-        None => last
-            .and_then(|last| last.success.as_ref())
-            .filter(|success| success.key == done.key),
-    };
-    let chunks = match &done.update {
-        Some(update) => update.chunks.clone(),
-        None => session.state.chunks(&name),
-    };
-    let chunks = chunks.filter(|_| spec.foreach.is_some());
-    Unit {
-        before,
-        after: done.rows.to_vec(),
-        extra: success
-            .map(|success| extra(session, spec, done, success, chunks.as_deref()))
-            .unwrap_or_default(),
-        name,
-    }
-}
-
-/// What lets another place take the outputs for up to date: nothing unless the cache vouches for them, which knows whether
-/// they are bound to this root.
-fn extra(
-    session: &Session<'_>,
-    spec: &Task,
-    done: &Done,
-    success: &Success,
-    chunks: Option<&[u8]>,
-) -> BTreeMap<String, String> {
-    let kept = |key: [u8; 32], rows: &[Row]| {
-        let entry = session.store().map(|store| store.get(&Key(key)));
-        let Some(Ok(Some(entry))) = entry else {
-            return false;
-        };
-        larder_cache::digest(&entry.manifest) == larder_cache::digest(rows)
-    };
-    let mut bound = false;
-    let mut vouches = |key: &[u8; 32], rows: &[Row]| {
-        if spec.relocatable || kept(*key, rows) {
-            return true;
-        }
-        bound = true;
-        kept(session.bound(key), rows)
-    };
-    let mut extra = BTreeMap::new();
-    let known = match chunks {
-        Some(known) => chunks::handed(known, &done.rows, &mut vouches).map(Some),
-        None => vouches(&success.key, &done.rows).then_some(None),
-    };
-    let Some(known) = known else { return extra };
-    if let Some(known) = known {
-        extra.insert(field::CHUNKS.to_owned(), escape(&known));
-    }
-    if bound {
-        let root = Key(session.root_digest).to_string();
-        extra.insert(field::ROOT.to_owned(), root);
-    }
-    let mut put = |field: &str, value: String| extra.insert(field.to_owned(), value);
-    put(field::KEY, Key(success.key).to_string());
-    put(field::CLOSURE, Key(success.closure).to_string());
-    put(field::DURATION, success.duration_ms.to_string());
-    if let Some(list) = &success.discovered {
-        let list: Vec<String> = list.iter().map(|path| escape(path)).collect();
-        // A list of texts is always JSON.
-        put(
-            field::DISCOVERED,
-            serde_json::to_string(&list).unwrap_or_default(),
-        );
-    }
-    extra
-}
-
-/// The success that a unit offers: of the very outputs it leads to.
-fn success(unit: &UnitDelta) -> Option<Success> {
-    let field = |name| unit.extra.get(name);
-    let discovered = match field(field::DISCOVERED) {
-        None => None,
-        Some(text) => {
-            let list: Vec<String> = serde_json::from_str(text).ok()?;
-            let paths = list.iter().map(|path| unescape(path));
-            Some(paths.collect::<Option<Vec<_>>>()?)
-        }
-    };
-    Some(Success {
-        key: field(field::KEY)?.parse::<Key>().ok()?.0,
-        closure: field(field::CLOSURE)?.parse::<Key>().ok()?.0,
-        // Nobody has looked into the cache of this place.
-        stored: false,
-        duration_ms: field(field::DURATION)?.parse().ok()?,
-        discovered,
-    })
-}
-
-/// What a unit tells of the chunks of the task that owns `owned` now.
-fn chunks_of(unit: &UnitDelta, owned: &[Row]) -> Option<Vec<u8>> {
-    let known = unescape(unit.extra.get(field::CHUNKS)?)?;
-    chunks::tells_of(&known, owned).then_some(known)
-}
-
-/// Whether a unit's outputs hold the path of another workspace than the one with this root.
-fn bound_elsewhere(unit: &UnitDelta, root: &[u8; 32]) -> bool {
-    let here = Key(*root).to_string();
-    unit.extra
-        .get(field::ROOT)
-        .is_some_and(|root| *root != here)
 }

@@ -177,6 +177,9 @@ fn judge(run: &Run<'_>, task: usize, verdicts: &[Option<Verdict>]) -> Result<For
         );
     }
     forecast.why.extend(words::changes(&own));
+    if forecast.why.is_empty() && !same && open.is_empty() {
+        forecast.why.push(words::UNKNOWN.to_owned());
+    }
     forecast.key = open.is_empty().then(|| hex(&key));
     let entry =
         if fresh || !open.is_empty() || run.forced(task) || !spec.store || spec.outputs.is_none() {

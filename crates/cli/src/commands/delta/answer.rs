@@ -1,6 +1,7 @@
 //! What `larder cache apply-delta` says of what it did, to people and as JSON.
 //! Does not apply anything.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -13,27 +14,33 @@ use crate::session::tree::lossy;
 
 use super::super::cache::size;
 use super::super::{Outcome, print, say};
+use super::extra;
 
 /// The version of what `--json` prints.
 const VERSION: u32 = 1;
 /// The exit code when something was refused.
 const REFUSED: u8 = 1;
 
+/// So many units of a task are named where words are for people.
+const NAMED: usize = 10;
+
 /// What came of a unit.
 pub(super) struct Told {
     pub(super) name: String,
+    task: String,
     status: &'static str,
-    why: Option<&'static str>,
+    why: Option<String>,
     /// Added, changed and removed outputs.
     counts: [usize; 3],
 }
 
 /// Tells of a unit: it is `applied`, `unchanged`, `differs` or was `refused`.
-pub(super) fn tell(unit: &UnitDelta, status: &'static str, why: Option<&'static str>) -> Told {
+pub(super) fn tell(unit: &UnitDelta, status: &'static str, why: Option<&str>) -> Told {
     Told {
         name: unit.name.clone(),
+        task: extra::task(unit).to_owned(),
         status,
-        why,
+        why: why.map(str::to_owned),
         counts: [unit.added.len(), unit.changed.len(), unit.removed.len()],
     }
 }
@@ -113,16 +120,27 @@ fn text(delta: &Delta, restored: &Restored, told: &[Told]) -> String {
         restored.deleted.len()
     );
     // Writing to a string cannot fail.
+    let mut by_task: BTreeMap<&str, Vec<(&Told, &str)>> = BTreeMap::new();
     for unit in told {
-        let _ = match (unit.status, unit.why) {
-            ("refused", Some(why)) => writeln!(text, "  {} was left alone: {why}", unit.name),
-            ("differs", Some(why)) => writeln!(
-                text,
-                "  {} is not what was built: {why}\n    `larder run {}` makes it right",
-                unit.name, unit.name
-            ),
-            _ => Ok(()),
-        };
+        if let ("refused" | "differs", Some(why)) = (unit.status, &unit.why) {
+            by_task.entry(&unit.task).or_default().push((unit, why));
+        }
+    }
+    for (task, units) in by_task {
+        for (unit, why) in units.iter().take(NAMED) {
+            let what = match unit.status {
+                "refused" => "was left alone",
+                _ => "is not what was built",
+            };
+            let _ = writeln!(text, "  {} {what}: {why}", unit.name);
+        }
+        if units.len() > NAMED {
+            let more = units.len() - NAMED;
+            let _ = writeln!(text, "  and {more} more of {task} (`--json` names all)");
+        }
+        if units.iter().any(|(unit, _)| unit.status == "differs") {
+            let _ = writeln!(text, "    `larder run {task}` makes it right");
+        }
     }
     for left in &delta.left_out {
         let _ = writeln!(text, "  {} is not part of it: {}", left.name, left.why);

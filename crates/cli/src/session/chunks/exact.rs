@@ -48,10 +48,7 @@ impl Exact {
     }
 
     /// The chunks that declare a path; more than one only by wildcards.
-    pub(in super::super) fn chunks_of<'a>(
-        &'a self,
-        path: &'a [u8],
-    ) -> impl Iterator<Item = usize> + 'a {
+    pub fn chunks_of<'a>(&'a self, path: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
         let found = |path: &[u8]| {
             let at = self
                 .paths

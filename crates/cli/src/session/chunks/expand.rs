@@ -74,7 +74,6 @@ pub(super) fn expand(run: &Run<'_>, task: usize) -> Result<Expansion, Fault> {
     let Some(foreach) = &spec.foreach else {
         return Err(Fault::words("it has no `foreach`"));
     };
-    let dir = project_dir(workspace, task);
     let Some(globs) = session.compiled.sources(workspace, task)? else {
         return Err(Fault::words("it has no `foreach`"));
     };
@@ -87,6 +86,17 @@ pub(super) fn expand(run: &Run<'_>, task: usize) -> Result<Expansion, Fault> {
         other => other?,
     };
     run.refuse_foreign(task, sources.iter().map(|(row, _)| &row.path))?;
+    of_sources(session, task, foreach, sources)
+}
+
+/// The chunks of these sources.
+fn of_sources(
+    session: &Session<'_>,
+    task: usize,
+    foreach: &Foreach,
+    sources: Vec<(Row, Stat)>,
+) -> Result<Expansion, Fault> {
+    let dir = project_dir(&session.workspace, task);
     let mut chunks = Vec::with_capacity(sources.len());
     let (mut paths, mut globs) = (Vec::new(), Vec::new());
     for (index, (source, stat)) in sources.into_iter().enumerate() {
@@ -109,6 +119,49 @@ pub(super) fn expand(run: &Run<'_>, task: usize) -> Result<Expansion, Fault> {
         chunks,
         outputs: Arc::new(Outputs::of_chunks(exact)?),
     })
+}
+
+/// What chunks with these sources declare, whether or not the sources are there; a chunk is known by the place of its
+/// source in the list.
+///
+/// # Errors
+/// When the task has no chunks, two of these would make one path, or one cannot be named from the project.
+pub fn declared_by(
+    session: &Session<'_>,
+    task: usize,
+    sources: &[Vec<u8>],
+) -> Result<Arc<Outputs>, Fault> {
+    let Some(foreach) = &session.workspace.tasks[task].foreach else {
+        return Err(Fault::words("it has no `foreach`"));
+    };
+    let unseen = sources.iter().map(|path| unseen(path)).collect();
+    Ok(of_sources(session, task, foreach, unseen)?.outputs)
+}
+
+/// A source of which only the name is known.
+fn unseen(path: &[u8]) -> (Row, Stat) {
+    let row = Row {
+        path: path.to_vec(),
+        kind: RowKind::File,
+        executable: false,
+        digest: larder_fingerprint::Digest([0; 32]),
+    };
+    let stat = Stat {
+        kind: larder_fingerprint::Kind::File,
+        size: 0,
+        mtime_ns: 0,
+        ctime_ns: 0,
+        dev: 0,
+        ino: 0,
+        mode: 0,
+        nlink: 0,
+    };
+    (row, stat)
+}
+
+/// A source as its task names it, relative to the project; `None` where no way leads there.
+pub fn within(session: &Session<'_>, task: usize, source: &[u8]) -> Option<Vec<u8>> {
+    relative(session, project_dir(&session.workspace, task), source)
 }
 
 /// Two chunks that make one path.

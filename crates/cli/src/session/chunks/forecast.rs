@@ -76,6 +76,9 @@ pub(in super::super) fn judge(
         forecast
             .why
             .extend(told::told(&expansion, &keys, &look, &table));
+        if forecast.why.is_empty() && !look.stale.is_empty() && open.is_empty() {
+            forecast.why.push(words::UNKNOWN.to_owned());
+        }
     }
     let restorable = if forced || !open.is_empty() || !session.workspace.tasks[task].store {
         0

@@ -53,7 +53,8 @@ use super::{Run, phases};
 
 pub use edges::Users;
 pub use exact::Exact;
-pub use handed::{handed, tells_of};
+pub use expand::{declared_by, within};
+pub use handed::{Piece, Pieces, apart, together};
 pub use lived::{Lived, as_on_disk};
 pub use slots::Slots;
 pub use sources::Sources;
@@ -334,7 +335,7 @@ fn intend(
 
 /// The folders that some outputs lie in, below those that every chunk's outputs lie in: made for these outputs, they go with
 /// the last of them.
-fn folders_of(paths: &[Vec<u8>], below: &[Vec<u8>]) -> BTreeSet<Vec<u8>> {
+pub fn folders_of(paths: &[Vec<u8>], below: &[Vec<u8>]) -> BTreeSet<Vec<u8>> {
     let mut folders = BTreeSet::new();
     for path in paths {
         let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');

@@ -339,7 +339,9 @@ pub(super) fn done(
     // What another chunk wrote over is not theirs any more.
     known.retain(|_, new| !new.rows.iter().any(|row| made.contains(&row.path)));
     known.extend(after.kept.iter().map(|(index, new)| (*index, new.clone())));
-    let table = tabled(&expansion, &known, &owned);
+    let chunks = known.iter();
+    let chunks = chunks.map(|(index, new)| (expansion.chunks[*index].source.path.as_slice(), new));
+    let table = tabled(chunks, &owned);
     let owned = Arc::new(owned);
     let partial = there.is_some();
     let rows = there.unwrap_or_else(|| Arc::clone(&owned));

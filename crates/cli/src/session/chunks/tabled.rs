@@ -6,15 +6,18 @@ use std::collections::BTreeMap;
 use larder_cache::Row;
 use larder_fingerprint::Row as InputRow;
 
-use super::expand::Expansion;
 use super::format::{Kept, Table};
 use super::sum::New;
 
-/// What is remembered of the chunks that may be skipped; `owned` is what the task owns, sorted.
-pub(super) fn tabled(expansion: &Expansion, kept: &BTreeMap<usize, New>, owned: &[Row]) -> Table {
+/// What is remembered of the chunks that may be skipped, each with the path of its source; `owned` is what the task owns,
+/// sorted.
+pub(super) fn tabled<'n>(
+    kept: impl Iterator<Item = (&'n [u8], &'n New)> + Clone,
+    owned: &[Row],
+) -> Table {
     let mut files: Vec<(Vec<u8>, [u8; 32])> = kept
-        .values()
-        .flat_map(|new| new.discovered.iter().flatten())
+        .clone()
+        .flat_map(|(_, new)| new.discovered.iter().flatten())
         .map(|row| (row.path.clone(), row.digest.0))
         .collect();
     files.sort_unstable();
@@ -30,7 +33,7 @@ pub(super) fn tabled(expansion: &Expansion, kept: &BTreeMap<usize, New>, owned: 
         found.ok().and_then(number)
     };
     let mut chunks = BTreeMap::new();
-    for (index, new) in kept {
+    for (source, new) in kept {
         let discovered = match &new.discovered {
             None => Some(None),
             Some(rows) => rows
@@ -53,7 +56,7 @@ pub(super) fn tabled(expansion: &Expansion, kept: &BTreeMap<usize, New>, owned: 
             duration_ms: new.duration_ms,
             log: new.log.clone(),
         };
-        chunks.insert(expansion.chunks[*index].source.path.clone(), known);
+        chunks.insert(source.to_vec(), known);
     }
     Table { files, chunks }
 }

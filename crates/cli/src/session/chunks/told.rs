@@ -72,6 +72,9 @@ pub(super) fn say_why(
     }
     why.extend(words::changes(&changes));
     why.extend(told(expansion, keys, look, table));
+    if why.is_empty() && !look.stale.is_empty() {
+        why.push(words::UNKNOWN.to_owned());
+    }
     changes
 }
 

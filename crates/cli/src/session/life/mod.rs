@@ -433,6 +433,10 @@ impl Life<'_> {
             Some(_) => {}
         }
         why.extend(words::changes(changes));
+        let another = |success: &Success| success.key != *key;
+        if why.is_empty() && last.success.as_ref().is_some_and(another) {
+            why.push(words::UNKNOWN.to_owned());
+        }
         Ok(())
     }
 
