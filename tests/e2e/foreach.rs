@@ -434,3 +434,49 @@ fn sources_of_the_root_are_named_from_the_project() {
         outcome.all()
     );
 }
+
+#[test]
+fn the_depfile_of_a_source_that_is_gone_goes_if_it_is_as_it_was_written() {
+    let sandbox = Sandbox::new(&[
+        (
+            "larder.toml",
+            "[tasks.cc]\nforeach = \"src/**/*.c\"\ncommand = \"echo cc {in} >> ../ran.log; cat {in} > {out}; echo '{out}:' {in} > {out}.d\"\noutputs = [\"out/{in}.o\"]\ndepfile = \"{out}.d\"\n",
+        ),
+        ("src/a.c", "a\n"),
+        ("src/b.c", "b\n"),
+        ("src/c.c", "c\n"),
+        ("src/deep/d.c", "d\n"),
+    ]);
+    sandbox.larder("cc");
+    sandbox.ran();
+    sandbox.write("out/src/b.c.o.d", "mine");
+    sandbox.remove("src/b.c");
+    sandbox.remove("src/deep");
+    // What a filter leaves out is not forgotten.
+    sandbox.write("src/a.c", "A\n");
+    sandbox.larder("cc --graph-filter .#cc[src/a.c]");
+    assert!(sandbox.exists("out/src/deep/d.c.o.d"));
+    sandbox.larder("cc");
+    assert_eq!(sandbox.ran(), ["cc src/a.c"]);
+    assert!(!sandbox.exists("out/src/deep"));
+    assert!(!sandbox.exists("out/src/b.c.o"));
+    assert_eq!(sandbox.read("out/src/b.c.o.d"), "mine");
+    assert!(!sandbox.exists(".larder/rescued"));
+    // One that came from the cache wrote none here.
+    sandbox.write("src/deep/d.c", "d\n");
+    sandbox.larder("cc");
+    assert_eq!(sandbox.ran(), Vec::<String>::new());
+    sandbox.write("out/src/deep/d.c.o.d", "out/src/deep/d.c.o: src/deep/d.c\n");
+    sandbox.remove("src/deep/d.c");
+    sandbox.larder("cc");
+    assert!(sandbox.exists("out/src/deep/d.c.o.d"));
+    // Restored over, what an earlier run wrote is still its own.
+    sandbox.write("src/c.c", "C\n");
+    sandbox.larder("cc");
+    sandbox.write("src/c.c", "c\n");
+    sandbox.larder("cc");
+    assert_eq!(sandbox.ran(), ["cc src/c.c"]);
+    sandbox.remove("src/c.c");
+    sandbox.larder("cc");
+    assert!(!sandbox.exists("out/src/c.c.o.d"));
+}

@@ -239,7 +239,7 @@ pub enum OutputLogs {
 /// Flags of `larder explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// The task: `web#build`, `web:build`, or `build` when one project has it
+    /// The task: `web#build`, `web:build`, or `build` when one project has it; or a chunk of it: `web#build[src/a.c]`
     #[arg(value_name = "TASK")]
     pub task: String,
     /// Print JSON
@@ -256,6 +256,9 @@ pub struct LsArgs {
     /// Which projects
     #[command(flatten)]
     pub selection: Selection,
+    /// List the chunks of tasks with `foreach` as well
+    #[arg(long)]
+    pub chunks: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -264,9 +267,12 @@ pub struct LsArgs {
 /// Flags of `larder graph`.
 #[derive(Debug, Args)]
 pub struct GraphArgs {
-    /// Tasks to start from; absent: all
+    /// Tasks to start from; absent: all. Of a chunk (`web#build[src/a.c]`): what it uses, and what uses it
     #[arg(value_name = "TASK")]
     pub tasks: Vec<String>,
+    /// Show the chunks of tasks with `foreach` as well, with what each used when it last succeeded
+    #[arg(long)]
+    pub chunks: bool,
     /// Which projects
     #[command(flatten)]
     pub selection: Selection,

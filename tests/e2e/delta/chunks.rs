@@ -64,6 +64,7 @@ fn what_was_applied_is_up_to_date_chunk_by_chunk() {
     assert_eq!(two.read("out/b.o"), "B\nx\n");
     assert_eq!(two.read("out/new.o"), "new\nx\n");
     assert!(!two.exists("out/gone.o") && !two.exists(".larder/rescued"));
+    assert!(!two.exists("out/gone.o.d") && two.exists("out/b.o.d"));
     assert_eq!(two.statuses("cc", 0)[".#cc"], "up-to-date");
     assert!(two.ran().is_empty());
     // What was discovered came along, and so did whose each output is.

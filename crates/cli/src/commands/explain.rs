@@ -18,26 +18,38 @@ use crate::show::Show;
 
 use super::{Context, Outcome, Usage, print};
 
+pub(super) mod chunk;
+
 pub(super) fn explain(context: &Context<'_>, args: &ExplainArgs) -> Outcome {
     context.with_session(args.cache_dir.clone(), &Reuse::default(), |session| {
         let workspace = &session.workspace;
         let all: BTreeSet<usize> = (0..workspace.projects.len()).collect();
-        let named = select::tasks(workspace, std::slice::from_ref(&args.task), &all).map_err(Usage::new)?;
+        let of_chunk = chunk::split(workspace, &args.task);
+        let word = of_chunk.map_or(args.task.as_str(), |(task, _)| task);
+        let named = select::tasks(workspace, &[word.to_owned()], &all).map_err(Usage::new)?;
         let Some(&task) = named.first().filter(|_| named.len() == 1) else {
             let candidates: Vec<String> = named.iter().take(5).map(|&task| crate::plan::task_id(workspace, task)).collect();
             return Err(Usage::new(format!("`{}` names {} tasks\n  choose one, such as {}", args.task, named.len(), candidates.join(", "))));
         };
+        let source = match of_chunk {
+            Some((_, within)) => Some(chunk::source(session, task, within)?),
+            None => None,
+        };
         let plan = Plan::new(workspace, named, false)?;
-        let forecasts = look(session, &plan, &Options::plain())?;
-        // What does not lead to this task explains nothing of it: hooks that follow are left out.
-        let leading = crate::plan::closure(workspace, &[task]);
-        let order: Vec<&Forecast> = forecasts.iter().filter(|forecast| leading.contains(&forecast.task)).collect();
-        if args.json {
-            print(&format!("{:#}\n", json!({ "task": crate::plan::task_id(workspace, task), "tasks": order.iter().map(|forecast| value(forecast)).collect::<Vec<_>>() })))?;
-            return Ok(exit::SUCCESS);
-        }
-        print(&told(task, &order, &causes(session, task, &order)))?;
-        Ok(exit::SUCCESS)
+        look(session, &plan, &Options::plain(), |run, forecasts| {
+            // What does not lead to this task explains nothing of it: hooks that follow are left out.
+            let leading = crate::plan::closure(workspace, &[task]);
+            let order: Vec<&Forecast> = forecasts.iter().filter(|forecast| leading.contains(&forecast.task)).collect();
+            if let Some(source) = source {
+                return chunk::explain(run, task, &source, &order, args.json);
+            }
+            if args.json {
+                print(&format!("{:#}\n", json!({ "task": crate::plan::task_id(workspace, task), "tasks": order.iter().map(|forecast| value(forecast)).collect::<Vec<_>>() })))?;
+                return Ok(exit::SUCCESS);
+            }
+            print(&told(task, &order, &causes(session, task, &order)))?;
+            Ok(exit::SUCCESS)
+        })
     })
 }
 
@@ -100,14 +112,20 @@ fn change(change: &Change) -> serde_json::Value {
     value
 }
 
-/// What a run of the plan would do, in order.
-fn look(session: &Session<'_>, plan: &Plan, options: &Options) -> Result<Vec<Forecast>, Usage> {
+/// Hands over what a run of the plan would do, in order.
+fn look<T>(
+    session: &Session<'_>,
+    plan: &Plan,
+    options: &Options,
+    tell: impl FnOnce(&Run<'_>, &[Forecast]) -> Result<T, Usage>,
+) -> Result<T, Usage> {
     let show = Show::new(mux::Order::Stream, false, true, false, None);
     let run = Run::new(session, plan, options, &show).map_err(Usage::new)?;
     let forecasts = forecast(&run).map_err(Usage::new)?;
+    let told = tell(&run, &forecasts)?;
     // What was digested on the way need not be digested again; losing it costs time alone.
     let _ = session.tree.scanner().memo().save(&session.paths.memo);
-    Ok(forecasts)
+    Ok(told)
 }
 
 /// `larder run --dry`.
@@ -117,7 +135,12 @@ pub(super) fn dry(
     options: &Options,
     format: DryFormat,
 ) -> Outcome {
-    let forecasts = look(session, plan, options)?;
+    let forecasts = look(
+        session,
+        plan,
+        options,
+        |_, forecasts| Ok(forecasts.to_vec()),
+    )?;
     match format {
         DryFormat::Json => {
             let mut told = json!({ "tasks": forecasts.iter().map(value).collect::<Vec<_>>() });

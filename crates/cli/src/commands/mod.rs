@@ -96,6 +96,12 @@ impl From<OpenError> for Usage {
     }
 }
 
+impl From<select::prune::FilterError> for Usage {
+    fn from(error: select::prune::FilterError) -> Usage {
+        Usage::new(error)
+    }
+}
+
 impl From<CycleError> for Usage {
     fn from(error: CycleError) -> Usage {
         Usage {
@@ -124,6 +130,26 @@ fn pruned(workspace: &Workspace, plan: Plan, selection: &Selection) -> Result<Pl
     let by_change =
         selection.affected.is_some() || selection.filter.iter().any(|filter| filter.contains('['));
     select::prune::plan(workspace, plan, &filter, by_change).map_err(Usage::new)
+}
+
+/// As [`pruned`], where chunks that are named and are none are an error as well, unless the plan is to be run and may make
+/// them.
+fn pruned_with_chunks(
+    session: &Session<'_>,
+    plan: Plan,
+    selection: &Selection,
+    runs: bool,
+) -> Result<Plan, Usage> {
+    let filter = GraphFilter::parse(&selection.graph_filter).map_err(Usage::new)?;
+    let mut plan = pruned(&session.workspace, plan, selection)?;
+    select::prune::check_chunks(&session.workspace, &mut plan, &filter, &|task| {
+        let listed = crate::session::chunks::listed(session, task).map_err(Usage::new)?;
+        let id = crate::plan::task_id(&session.workspace, task);
+        let names = listed.chunks.values();
+        let names = names.map(|within| format!("{id}[{within}]"));
+        Ok::<_, Usage>((names.collect(), runs && listed.open))
+    })?;
+    Ok(plan)
 }
 
 /// How many tasks a graph filter left out, as one line.

@@ -87,7 +87,7 @@ pub(super) fn planned(
 ) -> Result<Plan, Usage> {
     let workspace = &session.workspace;
     let plan = Plan::new(workspace, requested, args.only)?;
-    let plan = super::pruned(workspace, plan, &args.selection)?;
+    let plan = super::pruned_with_chunks(session, plan, &args.selection, true)?;
     tell_left_out(&plan.left_out, plan.graph.len(), args.verbose);
     Ok(plan)
 }

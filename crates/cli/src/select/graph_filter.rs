@@ -122,6 +122,7 @@ impl GraphFilter {
         let chosen = Chosen {
             named: named.then(|| of(&self.include)),
             excluded: of(&self.exclude),
+            unproven: Vec::new(),
         };
         (named || !chosen.excluded.is_empty()).then_some(chosen)
     }
@@ -137,6 +138,8 @@ impl GraphFilter {
 pub struct Chosen {
     named: Option<Vec<Pattern>>,
     excluded: Vec<Pattern>,
+    /// Patterns of which it shows only when the task is taken apart whether they match any chunk.
+    pub unproven: Vec<Pattern>,
 }
 
 impl Chosen {
@@ -231,7 +234,7 @@ impl Pattern {
 }
 
 /// `task[chunk]` taken apart; `None` for a task.
-fn chunk_of(text: &str) -> Option<(&str, &str)> {
+pub fn chunk_of(text: &str) -> Option<(&str, &str)> {
     text.strip_suffix(']')?.split_once('[')
 }
 

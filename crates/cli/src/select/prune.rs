@@ -17,7 +17,7 @@ use super::{hint, nearest};
 #[derive(Debug, thiserror::Error)]
 pub enum FilterError {
     /// An item that matches no task of the workspace can only be a slip.
-    #[error("the graph filter `{item}` matches no {what} of this workspace{}\n  `larder ls` lists all tasks", hint(.nearest.as_ref()))]
+    #[error("the graph filter `{item}` matches no {what} of this workspace{}\n  `larder ls{}` lists all {what}s", hint(.nearest.as_ref()), if *.what == "chunk" { " --chunks" } else { "" })]
     NoMatch {
         /// As typed.
         item: String,
@@ -299,7 +299,68 @@ pub fn plan(
     })
 }
 
-/// Refuses a pattern that matches no task of the workspace. Which chunks there are shows when a task is taken apart.
+/// The full names of a task's chunks, and whether a run may make more of them.
+pub type Chunks = (Vec<String>, bool);
+
+/// Refuses patterns that name chunks of which there are none; `chunks` tells those of a task. Where a run may make some, the
+/// task itself refuses the pattern when it is taken apart.
+///
+/// # Errors
+/// Names the first such pattern, and the chunk that may be meant.
+pub fn check_chunks<E: From<FilterError>>(
+    workspace: &Workspace,
+    plan: &mut Plan,
+    filter: &GraphFilter,
+    chunks: &dyn Fn(usize) -> Result<Chunks, E>,
+) -> Result<(), E> {
+    let mut known: BTreeMap<usize, Chunks> = BTreeMap::new();
+    let patterns = filter.include.iter().chain(&filter.exclude);
+    for pattern in patterns.filter(|pattern| pattern.of_chunks) {
+        let means = |task: &usize| {
+            let with_chunks = workspace.tasks[*task].foreach.is_some();
+            with_chunks && pattern.means_chunks_of(&plan::task_id(workspace, *task))
+        };
+        let meant: Vec<usize> = (0..workspace.tasks.len()).filter(means).collect();
+        let (mut found, mut open) = (false, Vec::new());
+        for &task in &meant {
+            if let std::collections::btree_map::Entry::Vacant(slot) = known.entry(task) {
+                slot.insert(chunks(task)?);
+            }
+            let (names, more) = &known[&task];
+            found |= names.iter().any(|name| pattern.matches(name));
+            // What is not planned makes none.
+            open.extend((*more && plan.chunks.contains_key(&task)).then_some(task));
+        }
+        if found {
+            continue;
+        }
+        if open.is_empty() {
+            let names = meant.iter().flat_map(|task| &known[task].0);
+            return Err(no_chunk(pattern, names.map(String::as_str)).into());
+        }
+        // Of several tasks, each may be the one that is meant.
+        if let [task] = open.as_slice()
+            && let Some(chosen) = plan.chunks.get_mut(task)
+        {
+            chosen.unproven.push(pattern.clone());
+        }
+    }
+    Ok(())
+}
+
+/// The error of a pattern that matches none of these chunks.
+pub fn no_chunk<'n>(pattern: &Pattern, names: impl Iterator<Item = &'n str>) -> FilterError {
+    let item = pattern.item.strip_prefix('!');
+    let nearest = nearest(item.unwrap_or(&pattern.item), names);
+    let mark = if item.is_some() { "!" } else { "" };
+    FilterError::NoMatch {
+        item: pattern.item.clone(),
+        what: "chunk",
+        nearest: nearest.map(|name| format!("{mark}{name}")),
+    }
+}
+
+/// Refuses a pattern that matches no task of the workspace.
 fn check(workspace: &Workspace, pattern: &Pattern) -> Result<(), FilterError> {
     let means = |task: usize| {
         let id = plan::task_id(workspace, task);
@@ -319,15 +380,16 @@ fn check(workspace: &Workspace, pattern: &Pattern) -> Result<(), FilterError> {
 
 /// What whoever wrote a pattern that matches nothing may have meant.
 fn meant(workspace: &Workspace, pattern: &Pattern) -> Option<String> {
-    if pattern.of_chunks {
-        return None;
-    }
     let negated = if pattern.item.starts_with('!') {
         "!"
     } else {
         ""
     };
-    let tasks = || workspace.tasks.iter().map(|task| task.name.as_str());
+    let tasks = || {
+        let tasks = workspace.tasks.iter();
+        let tasks = tasks.filter(|task| !pattern.of_chunks || task.foreach.is_some());
+        tasks.map(|task| task.name.as_str())
+    };
     let projects = || {
         workspace
             .projects
@@ -356,7 +418,9 @@ fn meant(workspace: &Workspace, pattern: &Pattern) -> Option<String> {
     } else {
         nearest(task, tasks()).unwrap_or_else(|| task.clone())
     };
-    let nearest = format!("{negated}{project}#{task}");
+    let chunk = pattern.item.find('[').filter(|_| pattern.of_chunks);
+    let chunk = chunk.map_or("", |at| &pattern.item[at..]);
+    let nearest = format!("{negated}{project}#{task}{chunk}");
     (nearest != pattern.item).then_some(nearest)
 }
 

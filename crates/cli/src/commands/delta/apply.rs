@@ -100,6 +100,9 @@ fn in_session(
     let state = State::open(&session.paths.state);
     for part in &mut parts {
         recover(session, &state, part)?;
+        if part.works {
+            part.find_depfiles(session)?;
+        }
     }
     for part in parts.iter().filter(|part| part.works) {
         intend(session, part)?;
@@ -113,6 +116,9 @@ fn in_session(
         }
         Refused(unusable(asked, &error))
     })?;
+    for part in &parts {
+        part.clean_depfiles(session, &part.emptied());
+    }
     session.tree.forget_scans();
     let mut results = BTreeMap::new();
     for part in &parts {

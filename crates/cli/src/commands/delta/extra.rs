@@ -193,6 +193,7 @@ pub(super) fn piece(unit: &UnitDelta, files: &Files, rows: Vec<Row>) -> Option<P
         deps: deps.into_iter().map(dep).collect::<Option<_>>()?,
         rows,
         discovered,
+        depfile: None,
         duration_ms: field(DURATION)?.parse().ok()?,
         log: Vec::new(),
     })

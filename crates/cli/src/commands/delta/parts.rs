@@ -7,7 +7,7 @@ use std::sync::Arc;
 use larder_cache::{Delta, Row, UnitDelta};
 
 use crate::record::{Status, TaskRecord};
-use crate::session::chunks::{self, Pieces};
+use crate::session::chunks::{self, Piece, Pieces};
 use crate::session::life::Done;
 use crate::session::outputs::Outputs;
 use crate::session::tree::Fault;
@@ -35,6 +35,8 @@ pub(super) struct Part<'a> {
     pub(super) owned: BTreeMap<Vec<u8>, Row>,
     /// What is known of its chunks here.
     pub(super) pieces: Pieces,
+    /// Depfiles of chunks that the delta knows to be gone, as they were written here.
+    pub(super) depfiles: BTreeMap<Vec<u8>, [u8; 32]>,
     /// The record of another process that stood when the lock was taken, and how the task had ended, if it had.
     pub(super) found: Option<(Intent, Option<Finished>)>,
     /// Whether there is anything to write or to remember.
@@ -142,6 +144,7 @@ fn part<'a>(
         members: Vec::new(),
         owned: BTreeMap::new(),
         pieces: Pieces::new(),
+        depfiles: BTreeMap::new(),
         found: None,
         works: false,
         whole: true,
@@ -223,6 +226,22 @@ impl Part<'_> {
         self.outputs.covers(path) || self.chunk_of(path).is_some() || emptied.contains(path)
     }
 
+    /// Finds what chunks that are gone left beside their outputs.
+    ///
+    /// # Errors
+    /// When a chunk cannot be named.
+    pub(super) fn find_depfiles(&mut self, session: &Session<'_>) -> Result<(), Fault> {
+        let Some(exact) = self.declared.as_ref().and_then(|made| made.exact()) else {
+            return Ok(());
+        };
+        let gone = self.members.iter().filter_map(|member| match &member.kind {
+            Kind::Gone(source) => Some((source, self.pieces.get(source)?.depfile)),
+            _ => None,
+        });
+        self.depfiles = chunks::left_depfiles(session, self.task, gone, exact)?;
+        Ok(())
+    }
+
     /// The folders that go with the last output in them, as when a run deletes outputs of chunks that are no more.
     pub(super) fn emptied(&self) -> BTreeSet<Vec<u8>> {
         if self.declared.is_none() {
@@ -231,7 +250,29 @@ impl Part<'_> {
         let removed = self.members.iter().flat_map(|member| &member.unit.removed);
         let mut paths: Vec<Vec<u8>> = removed.map(|row| row.path.clone()).collect();
         paths.extend(self.shares().into_iter().flatten().map(|(path, _)| path));
+        paths.extend(self.depfiles.keys().cloned());
         chunks::folders_of(&paths, self.outputs.prefixes())
+    }
+
+    /// Removes what chunks that are gone left beside their outputs, and folders that this empties. What stays is named.
+    pub(super) fn clean_depfiles(&self, session: &Session<'_>, emptied: &BTreeSet<Vec<u8>>) {
+        if self.depfiles.is_empty() {
+            return;
+        }
+        let cleaned = larder_cache::clean(
+            session.outputs_root(),
+            &larder_cache::Clean {
+                owned: &self.depfiles,
+                allowed: &|path| self.depfiles.contains_key(path) || emptied.contains(path),
+                rescue: &session.paths.rescued,
+            },
+        );
+        if let Err(error) = cleaned {
+            let id = &self.id;
+            session.warn(format!(
+                "depfiles of chunks of {id} that are no more cannot be removed: {error}"
+            ));
+        }
     }
 
     /// For each member what of the task's own belongs to it.
@@ -339,6 +380,11 @@ impl Part<'_> {
                 }
                 Kind::Chunk(source, _) => {
                     let piece = extra::piece(unit, &files, rows.clone());
+                    let known = self.pieces.get(source);
+                    let piece = piece.map(|piece| Piece {
+                        depfile: known.and_then(|known| known.depfile),
+                        ..piece
+                    });
                     pieces.extend(piece.map(|piece| (source.clone(), piece)));
                 }
                 Kind::Gone(_) => {}
@@ -368,6 +414,7 @@ impl Part<'_> {
             explanation,
             log: forgotten,
             chunks,
+            ran_ms: None,
         });
         done.intent = true;
         Ok(done)

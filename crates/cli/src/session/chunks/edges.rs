@@ -61,6 +61,22 @@ impl Users {
         }
     }
 
+    /// Each chunk by name with its task, and the name of each chunk or task of which it uses something by itself.
+    pub fn edges(&self) -> BTreeMap<&str, (&str, BTreeSet<&str>)> {
+        let mut edges: BTreeMap<&str, (&str, BTreeSet<&str>)> = BTreeMap::new();
+        for (task, name) in self.names.values() {
+            edges.insert(name, (task, BTreeSet::new()));
+        }
+        for (used, users) in &self.made {
+            for (_, name) in users.iter().filter_map(|chunk| self.names.get(chunk)) {
+                if let Some((_, uses)) = edges.get_mut(name.as_str()) {
+                    uses.insert(used);
+                }
+            }
+        }
+        edges
+    }
+
     /// The names of all chunks that a change of a file may reach, directly or through what other chunks make of it.
     pub fn reached(&self, file: &[u8]) -> BTreeSet<String> {
         let mut reached = BTreeSet::new();
@@ -91,6 +107,7 @@ mod tests {
             deps: deps.iter().map(|id| ((*id).to_owned(), [0; 32])).collect(),
             rows: Vec::new(),
             discovered: Some(discovered.to_vec()),
+            depfile: None,
             duration_ms: 0,
             log: Vec::new(),
         };

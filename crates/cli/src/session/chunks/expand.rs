@@ -1,10 +1,11 @@
 //! From a `foreach` task to its chunks: the sources that match, and what each chunk declares.
 //! Does not make keys, nor know what was made before.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::sync::Arc;
 
-use larder_fingerprint::{Entry, Ignore, Row, RowKind, Stat};
+use larder_fingerprint::{Entry, Ignore, Row, RowKind, Scan, Stat};
 
 use crate::config::template::{Place, is_literal};
 use crate::config::{Command, Foreach, Glob};
@@ -138,6 +139,37 @@ pub fn declared_by(
     Ok(of_sources(session, task, foreach, unseen)?.outputs)
 }
 
+/// Depfiles of chunks that are no more: by path the digest with which each is known, if it lies there as it was written and
+/// is nothing that a chunk of today makes.
+pub fn left_depfiles<'g>(
+    session: &Session<'_>,
+    task: usize,
+    gone: impl Iterator<Item = (&'g Vec<u8>, Option<[u8; 32]>)>,
+    today: &Exact,
+) -> Result<BTreeMap<Vec<u8>, [u8; 32]>, Fault> {
+    let dir = project_dir(&session.workspace, task);
+    let mut left = BTreeMap::new();
+    let Some(foreach) = &session.workspace.tasks[task].foreach else {
+        return Ok(left);
+    };
+    for (source, written) in gone {
+        let (row, stat) = unseen(source);
+        let path = chunk(session, dir, foreach, row, stat)?.depfile;
+        let Some((path, written)) = path.zip(written) else {
+            continue;
+        };
+        let there = std::fs::symlink_metadata(session.path_of(&path));
+        let is_file = there.is_ok_and(|there| there.is_file());
+        let content = || std::fs::read(session.path_of(&path)).ok();
+        let same = |bytes: Vec<u8>| *blake3::hash(&bytes).as_bytes() == written;
+        let free = !today.covers(&path) && !today.is_depfile(&path);
+        if free && is_file && content().is_some_and(same) {
+            left.insert(path, written);
+        }
+    }
+    Ok(left)
+}
+
 /// A source of which only the name is known.
 fn unseen(path: &[u8]) -> (Row, Stat) {
     let row = Row {
@@ -175,10 +207,32 @@ pub(super) fn both(path: &[u8], one: &[u8], two: &[u8]) -> Fault {
 }
 
 fn sources(session: &Session<'_>, globs: &Sources) -> Result<Vec<(Row, Stat)>, Fault> {
-    let mut scans = Vec::new();
-    for prefix in globs.prefixes() {
-        scans.push(session.tree.scan(&prefix, Ignore::Never)?);
-    }
+    let scans = scans(session, globs)?;
+    let entries = found(session, globs, &scans);
+    let rows = session.tree.scanner().rows(&entries)?;
+    Ok(rows
+        .into_iter()
+        .zip(entries.iter().map(|entry| entry.stat))
+        .collect())
+}
+
+/// The paths of the sources.
+///
+/// # Errors
+/// When a folder cannot be read.
+pub(super) fn entries(session: &Session<'_>, globs: &Sources) -> Result<Vec<Vec<u8>>, Fault> {
+    let scans = scans(session, globs)?;
+    let entries = found(session, globs, &scans).into_iter();
+    Ok(entries.map(|entry| entry.path.to_vec()).collect())
+}
+
+fn scans(session: &Session<'_>, globs: &Sources) -> Result<Vec<Arc<Scan>>, Fault> {
+    let prefixes = globs.prefixes().into_iter();
+    let scans = prefixes.map(|prefix| session.tree.scan(&prefix, Ignore::Never));
+    scans.collect()
+}
+
+fn found<'s>(session: &Session<'_>, globs: &Sources, scans: &'s [Arc<Scan>]) -> Vec<Entry<'s>> {
     let is_source = |entry: &Entry<'_>| {
         let file = match entry.kind() {
             RowKind::File => true,
@@ -194,11 +248,7 @@ fn sources(session: &Session<'_>, globs: &Sources) -> Result<Vec<(Row, Stat)>, F
         .collect();
     entries.sort_unstable_by_key(|entry| entry.path);
     entries.dedup_by_key(|entry| entry.path);
-    let rows = session.tree.scanner().rows(&entries)?;
-    Ok(rows
-        .into_iter()
-        .zip(entries.iter().map(|entry| entry.stat))
-        .collect())
+    entries
 }
 
 fn chunk(

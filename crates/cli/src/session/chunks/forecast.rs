@@ -45,7 +45,7 @@ pub(in super::super) fn judge(
     let keys = Keys::gather(run, task, deps, &expansion)?;
     let forced = run.forced(task);
     let mut look = stale::look(run, task, &expansion, &keys, &table, &last, !forced)?;
-    look.choose(run, task, &expansion);
+    look.choose(run, task, &expansion, open.is_empty())?;
     let new = keys.common.explain(&session.secret);
     let old = keys
         .common
@@ -125,7 +125,7 @@ pub(in super::super) fn judge(
 }
 
 /// Whether the cache has a result for a chunk.
-fn stored(run: &Run<'_>, expansion: &Expansion, keys: &Keys, stale: &Stale) -> bool {
+pub(super) fn stored(run: &Run<'_>, expansion: &Expansion, keys: &Keys, stale: &Stale) -> bool {
     let Some(store) = run.session.store() else {
         return false;
     };

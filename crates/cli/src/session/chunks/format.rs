@@ -1,4 +1,4 @@
-//! The stored form of what is known of a task's chunks, version 1; see `docs/formats.md`.
+//! The stored form of what is known of a task's chunks, version 2; see `docs/formats.md`.
 //! Does not know where it is kept.
 
 use std::collections::BTreeMap;
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// First bytes: name and version.
-const MAGIC: &[u8; 8] = b"LRDCHNK1";
+const MAGIC: &[u8; 8] = b"LRDCHNK2";
 
 /// What the last successes of a task's chunks left.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +30,8 @@ pub(super) struct Kept {
     pub rows: Vec<u32>,
     /// Which of the files it discovered, in its order; `None` where it has no depfile.
     pub discovered: Option<Vec<u32>>,
+    /// Digest of the depfile that it wrote here, if that is no output.
+    pub depfile: Option<[u8; 32]>,
     /// How long it took when it last ran, in milliseconds.
     pub duration_ms: u64,
     /// What it printed, in the stored form of a log; empty for nothing.
@@ -71,6 +73,7 @@ mod tests {
             deps: vec![("a#b[c]".into(), [3; 32])],
             rows: vec![0, 7],
             discovered: Some(vec![0]),
+            depfile: Some([8; 32]),
             duration_ms: 4,
             log: Vec::new(),
         };
@@ -82,7 +85,7 @@ mod tests {
         assert_eq!(decode(&bytes), Some(table.clone()));
         assert_eq!(table.list(&kept), Some(vec![b"a.h".to_vec()]));
         let mut newer = bytes.clone();
-        newer[7] = b'2';
+        newer[7] = b'3';
         assert_eq!(decode(&newer), None);
         assert_eq!(decode(&bytes[..bytes.len() - 1]), None);
         let beyond = Kept {

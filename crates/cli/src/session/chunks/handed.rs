@@ -24,6 +24,8 @@ pub struct Piece {
     pub rows: Vec<Row>,
     /// The files it discovered in its order, with the digest each had; `None` where it has no depfile.
     pub discovered: Option<Vec<(Vec<u8>, [u8; 32])>>,
+    /// Digest of the depfile that it wrote here, if that is no output.
+    pub depfile: Option<[u8; 32]>,
     /// How long it took when it last ran, in milliseconds.
     pub duration_ms: u64,
     /// What it printed, in the stored form of a log; empty for nothing.
@@ -49,6 +51,7 @@ pub fn apart(known: &[u8], owned: &[Row]) -> Option<Pieces> {
             deps: kept.deps.clone(),
             rows: stale::rows(kept, owned)?.into_iter().cloned().collect(),
             discovered,
+            depfile: kept.depfile,
             duration_ms: kept.duration_ms,
             log: kept.log.clone(),
         };
@@ -83,6 +86,7 @@ impl From<Piece> for New {
             deps: piece.deps,
             rows: piece.rows,
             discovered: discovered.map(|files| files.into_iter().map(input).collect()),
+            depfile: piece.depfile,
             duration_ms: piece.duration_ms,
             log: piece.log,
         }
@@ -110,6 +114,7 @@ mod tests {
             deps: vec![("a#b".into(), [3; 32])],
             rows: rows.iter().map(|path| row(path)).collect(),
             discovered: Some(vec![(b"x.h".to_vec(), [4; 32])]),
+            depfile: Some([6; 32]),
             duration_ms: 5,
             log: Vec::new(),
         }

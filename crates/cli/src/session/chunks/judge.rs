@@ -313,7 +313,10 @@ fn finish(
             &judged.new.rows,
             before,
         )? {
-            Ok(rows) => judged.new.discovered = Some(rows),
+            Ok(rows) => {
+                judged.new.discovered = Some(rows);
+                judged.new.depfile = written(life, expansion, depfile);
+            }
             Err(reason) => {
                 judged.reason = Some(reason);
                 return Ok(judged);
@@ -345,6 +348,16 @@ fn finish(
         }
     }
     Ok(judged)
+}
+
+/// The digest of a depfile that a chunk just wrote, unless it is an output: it goes with the chunk.
+fn written(life: &Life<'_>, expansion: &Expansion, depfile: &[u8]) -> Option<[u8; 32]> {
+    if expansion.exact().covers(depfile) {
+        return None;
+    }
+    // One that cannot be read any more is nobody's.
+    let bytes = std::fs::read(life.run.session.path_of(depfile)).ok()?;
+    Some(*blake3::hash(&bytes).as_bytes())
 }
 
 /// Why the result of one chunk must not be kept, if it must not.

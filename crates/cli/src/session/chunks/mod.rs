@@ -23,7 +23,9 @@ mod format;
 mod handed;
 mod judge;
 mod keys;
+mod listed;
 mod lived;
+mod one;
 mod partial;
 mod restore;
 mod shell;
@@ -53,9 +55,11 @@ use super::{Run, phases};
 
 pub use edges::Users;
 pub use exact::Exact;
-pub use expand::{declared_by, within};
+pub use expand::{declared_by, left_depfiles, within};
 pub use handed::{Piece, Pieces, apart, together};
+pub use listed::{Listed, listed};
 pub use lived::{Lived, as_on_disk};
+pub use one::{Discovered, Portrait, portrait};
 pub use slots::Slots;
 pub use sources::Sources;
 
@@ -170,7 +174,7 @@ pub(super) fn live(life: &mut Life<'_>) -> Result<Done, Fault> {
         let expansion = expand::expand(run, life.task)?;
         let keys = keys::Keys::gather(run, life.task, &life.deps, &expansion)?;
         let mut look = stale::look(run, life.task, &expansion, &keys, &table, &last, may_skip)?;
-        look.choose(run, life.task, &expansion);
+        look.choose(run, life.task, &expansion, true)?;
         looking.end();
         log::debug!(target: KEY, "{} chunks, {} of them stale, {} sources gone", expansion.chunks.len(), look.stale.len(), look.gone.len());
         if interrupted.is_none() && look.is_nothing() && (may_skip || look.partial) {
@@ -249,9 +253,19 @@ fn redo(
         .filter(|path| !spared.contains(path.as_slice()))
         .cloned()
         .collect();
-    let emptied = folders_of(&orphans, folders);
-    let allowed = |path: &[u8]| covers(path) || emptied.contains(path);
-    clean(life, &allowed, &owned, &orphans)?;
+    let gone = look.gone.iter();
+    let gone = gone.map(|source| {
+        let kept = table.chunks.get(source);
+        (source, kept.and_then(|kept| kept.depfile))
+    });
+    let depfiles = expand::left_depfiles(run.session, life.task, gone, expansion.exact())?;
+    let leaving: Vec<Vec<u8>> = orphans.iter().chain(depfiles.keys()).cloned().collect();
+    let emptied = folders_of(&leaving, folders);
+    let allowed =
+        |path: &[u8]| covers(path) || emptied.contains(path) || depfiles.contains_key(path);
+    let mut digests = digests_of(&owned, &orphans);
+    digests.extend(depfiles.clone());
+    clean_all(life, &allowed, &digests)?;
     for path in &orphans {
         owned.remove(path);
     }
@@ -359,18 +373,29 @@ fn clean(
     owned: &BTreeMap<Vec<u8>, Row>,
     paths: &[Vec<u8>],
 ) -> Result<(), Fault> {
-    if paths.is_empty() {
+    clean_all(life, covers, &digests_of(owned, paths))
+}
+
+/// Owned paths with what each held.
+fn digests_of(owned: &BTreeMap<Vec<u8>, Row>, paths: &[Vec<u8>]) -> BTreeMap<Vec<u8>, [u8; 32]> {
+    let held = |path: &Vec<u8>| Some((path.clone(), owned.get(path)?.digest));
+    paths.iter().filter_map(held).collect()
+}
+
+/// As [`clean`], of paths with what each held.
+fn clean_all(
+    life: &mut Life<'_>,
+    covers: &(dyn Fn(&[u8]) -> bool + Sync),
+    digests: &BTreeMap<Vec<u8>, [u8; 32]>,
+) -> Result<(), Fault> {
+    if digests.is_empty() {
         return Ok(());
     }
     let session = life.run.session;
-    let digests: BTreeMap<Vec<u8>, [u8; 32]> = paths
-        .iter()
-        .filter_map(|path| Some((path.clone(), owned.get(path)?.digest)))
-        .collect();
     let cleaned = cache::clean(
         session.outputs_root(),
         &Clean {
-            owned: &digests,
+            owned: digests,
             allowed: covers,
             rescue: &session.paths.rescued,
         },

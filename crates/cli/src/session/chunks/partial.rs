@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use larder_cache::Row;
-use larder_fingerprint::{Digest, Row as InputRow};
+use larder_fingerprint::{Digest, Row as InputRow, RowKind};
 
 use super::super::Run;
 use super::super::tree::Fault;
@@ -72,37 +72,47 @@ pub(super) fn leave(
         let mut makers = expansion.exact().chunks_of(path);
         !makers.any(|chunk| redone.contains(&chunk))
     });
-    let mut left = BTreeMap::new();
-    for stale in &look.left {
-        let chunk = &expansion.chunks[stale.index];
-        let kept = table.chunks.get(&chunk.source.path);
-        let known = kept.and_then(|kept| Some((kept, stale::rows(kept, last)?)));
-        let Some((kept, rows)) = known else { continue };
-        let new = New {
+    let known = |source: &Vec<u8>| {
+        let kept = table.chunks.get(source)?;
+        let rows = stale::rows(kept, last)?;
+        Some(New {
             key: kept.key,
             source: kept.source,
             deps: kept.deps.clone(),
             rows: rows.into_iter().cloned().collect(),
-            discovered: discovered(kept, table, look),
+            discovered: discovered(kept, table),
+            depfile: kept.depfile,
             duration_ms: kept.duration_ms,
             log: kept.log.clone(),
-        };
-        left.insert(stale.index, new);
+        })
+    };
+    let mut left = BTreeMap::new();
+    for stale in &look.left {
+        let source = &expansion.chunks[stale.index].source.path;
+        left.extend(known(source).map(|new| (stale.index, new)));
     }
+    let is_left =
+        |source: &&Vec<u8>| expansion.find(source).is_none() && !look.gone.contains(source);
+    let gone = table.chunks.keys().filter(is_left);
+    let gone = gone.filter_map(|source| Some((source.clone(), known(source)?)));
     after.leave(
         look.left.len(),
         left,
+        gone.collect(),
         others.map(|(_, row)| row.clone()).collect(),
     );
 }
 
 /// What a chunk discovered, with the digests that it read.
-fn discovered(kept: &Kept, table: &Table, look: &Look) -> Option<Vec<InputRow>> {
+fn discovered(kept: &Kept, table: &Table) -> Option<Vec<InputRow>> {
+    // Path and digest are what is remembered of it.
     let row = |at: &u32| {
         let (path, digest) = table.files.get(usize::try_from(*at).ok()?)?;
         Some(InputRow {
+            path: path.clone(),
+            kind: RowKind::File,
+            executable: false,
             digest: Digest(*digest),
-            ..look.files.get(path)?.clone()
         })
     };
     kept.discovered.as_ref()?.iter().map(row).collect()

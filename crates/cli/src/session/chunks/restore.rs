@@ -134,6 +134,7 @@ fn one(
                         key,
                         rows: entry.manifest,
                         discovered,
+                        depfile: stale.depfile,
                         duration_ms: entry.duration_ms,
                         log: entry.log,
                         ..New::of(chunk, keys, stale.index)

@@ -7,6 +7,8 @@ use larder_cache::Row;
 use larder_fingerprint::Row as InputRow;
 use rayon::prelude::*;
 
+use crate::select::graph_filter::Pattern;
+use crate::select::prune;
 use crate::state::TaskState;
 
 use super::super::Run;
@@ -46,6 +48,8 @@ pub(super) struct Stale {
     pub list: Option<List>,
     /// Outputs that are not as it left them, some of them.
     pub wrong: Vec<Vec<u8>>,
+    /// Digest of the depfile that it wrote here last.
+    pub depfile: Option<[u8; 32]>,
     /// Whether it has a last success under this key.
     pub same_key: bool,
 }
@@ -56,12 +60,30 @@ impl Look {
         self.stale.is_empty() && self.gone.is_empty() && self.loose == 0
     }
 
-    /// Leaves only the chunks that a graph filter means.
-    pub(super) fn choose(&mut self, run: &Run<'_>, task: usize, expansion: &Expansion) {
+    /// Leaves only the chunks that a graph filter means. `settled` says that no more sources are to come.
+    ///
+    /// # Errors
+    /// When one of its patterns matches no chunk, of a task whose chunks were not all known before.
+    pub(super) fn choose(
+        &mut self,
+        run: &Run<'_>,
+        task: usize,
+        expansion: &Expansion,
+        settled: bool,
+    ) -> Result<(), Fault> {
         let Some(chosen) = run.plan().chunks.get(&task) else {
-            return;
+            return Ok(());
         };
         let id = run.id(task);
+        if settled && !chosen.unproven.is_empty() {
+            let chunks = expansion.chunks.iter();
+            let names: Vec<String> = chunks.map(|chunk| name(&id, &chunk.within)).collect();
+            let silent = |pattern: &&Pattern| !names.iter().any(|name| pattern.matches(name));
+            if let Some(pattern) = chosen.unproven.iter().find(silent) {
+                let error = prune::no_chunk(pattern, names.iter().map(String::as_str));
+                return Err(Fault::Words(error.to_string()));
+            }
+        }
         let takes = |within: &[u8]| chosen.takes(&name(&id, within));
         let stale = std::mem::take(&mut self.stale).into_iter();
         (self.stale, self.left) =
@@ -71,6 +93,7 @@ impl Look {
             .retain(|source| relative(run.session, dir, source).is_some_and(|path| takes(&path)));
         self.loose = 0;
         self.partial = true;
+        Ok(())
     }
 }
 
@@ -142,6 +165,7 @@ pub(super) fn look(
             stale.push(Stale {
                 index,
                 list,
+                depfile: kept.and_then(|kept| kept.depfile),
                 wrong: moved,
                 same_key,
             });

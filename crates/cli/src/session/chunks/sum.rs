@@ -39,6 +39,8 @@ pub(super) struct New {
     pub rows: Vec<Row>,
     /// What it discovered.
     pub discovered: Option<Vec<InputRow>>,
+    /// Digest of the depfile that it wrote here, if that is no output.
+    pub depfile: Option<[u8; 32]>,
     /// How long it took when it last ran, in milliseconds.
     pub duration_ms: u64,
     /// What it printed, in the stored form.
@@ -54,6 +56,7 @@ impl New {
             deps: keys.deps[index].clone(),
             rows: Vec::new(),
             discovered: None,
+            depfile: None,
             duration_ms: 0,
             log: Vec::new(),
         }
@@ -66,6 +69,8 @@ pub(super) struct After {
     kept: BTreeMap<usize, New>,
     /// By index: those that a graph filter left as they are.
     left: BTreeMap<usize, New>,
+    /// By source: those without one, that a graph filter left as they are.
+    left_gone: BTreeMap<Vec<u8>, New>,
     /// What chunks wrote that may not.
     loose: Vec<Row>,
     /// The logs of hits, by name, to be shown again.
@@ -99,6 +104,7 @@ impl After {
         let mut after = After {
             kept: BTreeMap::new(),
             left: BTreeMap::new(),
+            left_gone: BTreeMap::new(),
             loose: Vec::new(),
             hits: Vec::new(),
             counts: ChunkCounts {
@@ -131,6 +137,7 @@ impl After {
                 key: kept.key,
                 rows: rows.into_iter().cloned().collect(),
                 discovered: named.and_then(|named| keys::rows_of(&named, &look.files)),
+                depfile: kept.depfile,
                 duration_ms: kept.duration_ms,
                 log: kept.log.clone(),
                 ..New::of(chunk, keys, index)
@@ -154,10 +161,18 @@ impl After {
         self.loose.extend(rows.cloned());
     }
 
-    /// So many chunks were left as they are; what is known of them, and what of all that is not redone is owned.
-    pub(super) fn leave(&mut self, count: usize, left: BTreeMap<usize, New>, rows: Vec<Row>) {
+    /// So many chunks were left as they are; what is known of them and of those whose sources are gone, and what of all that
+    /// is not redone is owned.
+    pub(super) fn leave(
+        &mut self,
+        count: usize,
+        left: BTreeMap<usize, New>,
+        gone: BTreeMap<Vec<u8>, New>,
+        rows: Vec<Row>,
+    ) {
         self.counts.left_out = count;
         self.left = left;
+        self.left_gone = gone;
         self.loose.extend(rows);
     }
 
@@ -337,11 +352,15 @@ pub(super) fn done(
     let made = after.paths();
     let mut known = std::mem::take(&mut after.left);
     // What another chunk wrote over is not theirs any more.
-    known.retain(|_, new| !new.rows.iter().any(|row| made.contains(&row.path)));
+    let is_theirs = |new: &New| !new.rows.iter().any(|row| made.contains(&row.path));
+    known.retain(|_, new| is_theirs(new));
+    let mut gone = std::mem::take(&mut after.left_gone);
+    gone.retain(|_, new| is_theirs(new));
     known.extend(after.kept.iter().map(|(index, new)| (*index, new.clone())));
     let chunks = known.iter();
     let chunks = chunks.map(|(index, new)| (expansion.chunks[*index].source.path.as_slice(), new));
-    let table = tabled(chunks, &owned);
+    let gone = gone.iter().map(|(source, new)| (source.as_slice(), new));
+    let table = tabled(chunks.chain(gone), &owned);
     let owned = Arc::new(owned);
     let partial = there.is_some();
     let rows = there.unwrap_or_else(|| Arc::clone(&owned));

@@ -53,6 +53,7 @@ pub(super) fn tabled<'n>(
             deps: new.deps.clone(),
             rows,
             discovered,
+            depfile: new.depfile,
             duration_ms: new.duration_ms,
             log: new.log.clone(),
         };
