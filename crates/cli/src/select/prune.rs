@@ -316,13 +316,13 @@ pub fn check_chunks<E: From<FilterError>>(
     let mut known: BTreeMap<usize, Chunks> = BTreeMap::new();
     let patterns = filter.include.iter().chain(&filter.exclude);
     for pattern in patterns.filter(|pattern| pattern.of_chunks) {
-        let means = |task: &usize| {
+        let has_some = |task: &usize| {
             let with_chunks = workspace.tasks[*task].foreach.is_some();
             with_chunks && pattern.means_chunks_of(&plan::task_id(workspace, *task))
         };
-        let meant: Vec<usize> = (0..workspace.tasks.len()).filter(means).collect();
+        let tasks: Vec<usize> = (0..workspace.tasks.len()).filter(has_some).collect();
         let (mut found, mut open) = (false, Vec::new());
-        for &task in &meant {
+        for &task in &tasks {
             if let std::collections::btree_map::Entry::Vacant(slot) = known.entry(task) {
                 slot.insert(chunks(task)?);
             }
@@ -335,7 +335,7 @@ pub fn check_chunks<E: From<FilterError>>(
             continue;
         }
         if open.is_empty() {
-            let names = meant.iter().flat_map(|task| &known[task].0);
+            let names = tasks.iter().flat_map(|task| &known[task].0);
             return Err(no_chunk(pattern, names.map(String::as_str)).into());
         }
         // Of several tasks, each may be the one that is meant.

@@ -343,7 +343,9 @@ impl Part<'_> {
                 owned.remove(&row.path);
             }
             if unit.before.is_none() {
-                owned.retain(|path, _| !share.contains_key(path));
+                for path in share.keys() {
+                    owned.remove(path);
+                }
             }
             owned.extend(unit.new_rows().map(|row| (row.path.clone(), row.clone())));
             let rows = match &member.kind {
@@ -393,7 +395,9 @@ impl Part<'_> {
                 Kind::Chunk(_, number) => self.chunk_of(path) == Some(number),
                 Kind::Task | Kind::Rest | Kind::Gone(_) => true,
             };
-            owned.retain(|path, _| !(share.contains_key(path) && seen(path)));
+            for path in share.keys().filter(|path| seen(path)) {
+                owned.remove(path);
+            }
             owned.extend(rows.into_iter().map(|row| (row.path.clone(), row)));
         }
         let success = offered.filter(|_| all_right);

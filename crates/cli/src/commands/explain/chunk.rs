@@ -148,8 +148,8 @@ fn told(portrait: &Portrait) -> String {
         })
         .collect();
     list("discovered", &discovered);
-    let uses: Vec<String> = portrait.dependencies.keys().cloned().collect();
-    list("made by", &uses);
+    let makers: Vec<String> = portrait.dependencies.keys().cloned().collect();
+    list("made by", &makers);
     list("makes", &portrait.outputs);
     let users: Vec<String> = portrait.used_by.iter().cloned().collect();
     list("used by", &users);

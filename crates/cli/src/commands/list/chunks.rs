@@ -62,18 +62,18 @@ pub(super) fn graph(
             owners.push((task, name, chunk));
         }
     }
-    let users = Users::of(session);
-    let edges = users.edges();
+    let known = Users::of(session);
+    let edges = known.edges();
     for (task, name, chunk) in owners {
-        let used = edges.get(name.as_str()).map(|(_, uses)| uses);
-        let mut uses: BTreeSet<NodeId> = used
+        let noted = edges.get(name.as_str()).map(|(_, uses)| uses);
+        let mut uses: BTreeSet<NodeId> = noted
             .into_iter()
             .flatten()
             .filter_map(|used| nodes.get(*used).copied())
             .collect();
         for (dep, _) in plan.needs(task) {
             // Of what holds for every chunk nothing is noted with each of them.
-            if used.is_none() || session.workspace.tasks[dep].foreach.is_none() {
+            if noted.is_none() || session.workspace.tasks[dep].foreach.is_none() {
                 uses.extend(nodes.get(&task_id(&session.workspace, dep)));
             }
         }

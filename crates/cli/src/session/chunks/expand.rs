@@ -141,6 +141,9 @@ pub fn declared_by(
 
 /// Depfiles of chunks that are no more: by path the digest with which each is known, if it lies there as it was written and
 /// is nothing that a chunk of today makes.
+///
+/// # Errors
+/// When a source cannot be named from the project.
 pub fn left_depfiles<'g>(
     session: &Session<'_>,
     task: usize,

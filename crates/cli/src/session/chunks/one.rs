@@ -111,13 +111,13 @@ pub fn portrait(
         Some(_) => Verdict::WouldRun,
     };
     // Without a list of what it discovers no key is known.
-    let list = kept.and_then(|kept| table.list(kept));
-    let known = chunk.depfile.is_none() || list.is_some();
+    let named = kept.and_then(|kept| table.list(kept));
+    let known = chunk.depfile.is_none() || named.is_some();
     portrait.key = (known && open.is_empty()).then(|| hex(&look.keys[index]));
     portrait.source.1 = Some(hex(&chunk.source.digest.0));
     let deps = keys.deps[index].iter();
     portrait.dependencies = deps.map(|(id, of)| (id.clone(), hex(of))).collect();
-    let read = list.and_then(|list| keys::rows_of(&list, &look.files));
+    let read = named.and_then(|named| keys::rows_of(&named, &look.files));
     portrait.discovered = read.map(|read| {
         let was = kept
             .iter()
