@@ -241,7 +241,7 @@ fn a_filter_that_cannot_be_meant_is_a_mistake_with_a_way_out() {
     larder: the graph filter `!*#lnit` matches no task of this workspace; did you mean `!*#lint`?
       `larder ls` lists all tasks
     larder: the graph filter `app#build[src/*.c]` matches no chunk of this workspace
-      `larder ls` lists all tasks
+      `larder ls --chunks` lists all chunks
     larder: the graph filter `{app` cannot be read: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)
       write globs of projects, tasks or chunks (`web`, `packages/*`, `@scope/*#build`, `*#lint`, `web#cc[src/*.c]`),
       globs to leave out (`!*#test`), `depth=N` for N steps down to dependencies, `up=N` for N steps up to dependents;
