@@ -13,6 +13,9 @@ use crate::tree::Tree;
 use crate::unpack::{Room, Unpacked, unpack};
 use crate::{Error, RestoreOptions, Restored, Result, Root, Row, Why};
 
+/// Tells of a path whether it may be touched.
+type Rule<'r> = dyn Fn(&[u8]) -> bool + Sync + 'r;
+
 /// What one unit of a delta may touch.
 pub struct Target<'a> {
     /// Whether a path is one of the unit's declared outputs.
@@ -96,8 +99,8 @@ pub fn apply_delta<'a>(
     let tree = Tree::open(root).context("open", root.folder)?;
     let owned = owned(&tree, &chosen)?;
     // Thousands of units may share one rule, which need not be asked thousands of times.
-    let mut rules: Vec<&(dyn Fn(&[u8]) -> bool + Sync)> =
-        chosen.iter().map(|(_, target)| target.allowed).collect();
+    let rules = chosen.iter().map(|(_, target)| target.allowed);
+    let mut rules: Vec<&Rule<'_>> = rules.collect();
     rules.dedup_by(|one, two| size_of_val(*one) > 0 && std::ptr::addr_eq(*one, *two));
     let allowed = |path: &[u8]| paths.contains(path) || rules.iter().any(|allowed| allowed(path));
     let restore = RestoreOptions {
