@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::args::RunArgs;
-use crate::config::DepKind;
 use crate::execute::exit;
 use crate::plan::Plan;
 use crate::record::Status;
 use crate::session::Run;
 use crate::session::run::{Beside, Ended, Options};
-use crate::session::{Affected, ChangeSet, Session};
+use crate::session::{ChangeSet, Session};
+use crate::watch::agenda::{Agenda, News, Round, acted};
 use crate::watch::{self, Changes, Waker};
 
 use super::keys::{Key, Keys};
@@ -29,32 +29,8 @@ pub(super) fn watch(context: &Context<'_>, args: &RunArgs) -> Outcome {
     })
 }
 
-/// What is to be run next.
-struct Todo {
-    /// Everything that was asked for; else what `tasks` reach of it.
-    all: bool,
-    tasks: BTreeSet<usize>,
-    force: Option<Vec<String>>,
-    /// What the last run did not come to. It waits for the next change: to what it hangs on, most likely.
-    left: BTreeSet<usize>,
-    /// What was asked for is not in the configuration, and has to be looked for again.
-    unmet: bool,
-}
-
-impl Todo {
-    fn nothing() -> Todo {
-        Todo {
-            all: false,
-            tasks: BTreeSet::new(),
-            force: None,
-            left: BTreeSet::new(),
-            unmet: false,
-        }
-    }
-}
-
 fn in_session(context: &Context<'_>, args: &RunArgs, session: &mut Session<'_>) -> Outcome {
-    let mut requested = run::requested(args, session)?;
+    let requested = run::requested(args, session)?;
     let force = run::forced(context, args);
     run::check_force(force.as_deref(), session)?;
     // A graph filter that cannot be meant ends it before it begins; else what is left out is told once.
@@ -70,35 +46,23 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &mut Session<'_>) 
     let waker = changes.waker();
     let keys = Keys::listen(waker.clone());
     let _woken = session.cancel.subscribe(move || waker.wake());
-    let mut todo = Todo {
-        all: true,
-        force,
-        ..Todo::nothing()
-    };
+    let mut agenda = Agenda::new(requested, force);
     let mut told = ChangeSet::everything("it was not watched before");
     let mut rounds = Rounds::default();
     let mut blind = None;
     loop {
         told.merge(changes.sync());
         say_blind(&changes, &mut blind);
-        let updated = update(
-            args,
-            session,
-            &mut changes,
-            &mut requested,
-            &told,
-            &mut todo,
-        );
+        let request = |session: &Session<'_>| run::requested(args, session);
+        let updated = agenda.update(session, &mut changes, &told, &request, &mut say_news);
         told = ChangeSet::new();
         if let Err(usage) = updated {
-            say(&format!("larder: {}", usage.message.trim_end()));
-        } else if todo.all || !todo.tasks.is_empty() {
-            todo.tasks.append(&mut todo.left);
-            let now = std::mem::replace(&mut todo, Todo::nothing());
-            let planned = plan(args, session, &requested, &now);
+            say_usage(&usage);
+        } else if let Some(now) = agenda.take() {
+            let planned = plan(args, session, agenda.requested(), &now);
             if let Err(usage) = &planned {
-                say(&format!("larder: {}", usage.message.trim_end()));
-                todo.left.clone_from(&requested);
+                say_usage(usage);
+                agenda.missed();
             }
             if let Some(plan) = planned.ok().filter(|plan| !plan.nodes.is_empty()) {
                 let options = Options {
@@ -116,7 +80,7 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &mut Session<'_>) 
                 let beside: &mut dyn Beside = &mut beside;
                 match run::perform(context, args, session, &plan, &options, Some(beside), quiet) {
                     Ok((_, ended)) => {
-                        todo.left = left_over(&ended);
+                        agenda.ended(&ended);
                         let stopped = was_stopped(session, &ended);
                         if (now.all || acted(&ended)) && !stopped && !session.cancel.is_raised() {
                             say_watching(&changes, &keys);
@@ -130,24 +94,18 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &mut Session<'_>) 
                     }
                     Err(usage) if usage.kind == super::UNWRITTEN => return Err(usage),
                     Err(usage) => {
-                        say(&format!("larder: {}", usage.message.trim_end()));
-                        todo.left.clone_from(&requested);
+                        say_usage(&usage);
+                        agenda.missed();
                     }
                 }
             }
         }
         // What was gathered meanwhile comes first.
-        while told.is_empty() && !todo.all {
+        while told.is_empty() && !agenda.is_all() {
             match keys.take() {
                 Some(Key::Quit) => return Ok(exit::SUCCESS),
-                Some(Key::Again) => {
-                    todo.all = true;
-                    todo.force = undeclared(session);
-                }
-                Some(Key::Force) => {
-                    todo.all = true;
-                    todo.force = Some(vec![String::new()]);
-                }
+                Some(Key::Again) => agenda.again(undeclared(session)),
+                Some(Key::Force) => agenda.again(Some(vec![String::new()])),
                 None if session.cancel.is_raised() => return Ok(exit::INTERRUPTED),
                 None => {
                     rounds.rest();
@@ -164,42 +122,23 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &mut Session<'_>) 
     }
 }
 
-/// Tells the session what changed, and notes what that reaches.
-fn update(
-    args: &RunArgs,
-    session: &mut Session<'_>,
-    changes: &mut Changes,
-    requested: &mut BTreeSet<usize>,
-    told: &ChangeSet,
-    todo: &mut Todo,
-) -> Result<(), Usage> {
-    let mut affected = session.update(told)?;
-    while affected.reloaded {
-        // Tasks have other numbers now.
-        requested.clear();
-        todo.tasks.clear();
-        todo.left.clear();
-        todo.unmet = true;
-        say("larder.toml or a file beside it changed: the configuration was read again");
-        changes
-            .set_workspace(&session.workspace)
-            .map_err(Usage::new)?;
-        // That everything is watched anew, and that the configuration may have changed once more since it was read.
-        affected = session.update(&changes.sync())?;
+impl From<watch::OpenError> for Usage {
+    fn from(error: watch::OpenError) -> Usage {
+        Usage::new(error)
     }
-    if todo.unmet {
-        *requested = run::requested(args, session)?;
-        todo.unmet = false;
-        todo.all = true;
-        return Ok(());
-    }
-    // While nothing can be watched it is everything each time, which was said.
-    let news = |_: &&String| !todo.all && changes.blind().is_none();
-    if let Some(why) = affected.everything.as_ref().filter(news) {
-        say(&format!("the whole workspace is looked at: {why}"));
-    }
-    todo.tasks.extend(reached(session, &affected));
-    Ok(())
+}
+
+fn say_usage(usage: &Usage) {
+    say(&format!("larder: {}", usage.message.trim_end()));
+}
+
+fn say_news(news: News<'_>) {
+    say(&match news {
+        News::Reloaded => {
+            "larder.toml or a file beside it changed: the configuration was read again".to_owned()
+        }
+        News::Everything(why) => format!("the whole workspace is looked at: {why}"),
+    });
 }
 
 /// Tasks that are never kept, so that they run whenever they are asked for.
@@ -213,40 +152,15 @@ fn undeclared(session: &Session<'_>) -> Option<Vec<String>> {
     (!names.is_empty()).then_some(names)
 }
 
-/// The affected tasks and all that may be affected through them.
-fn reached(session: &Session<'_>, affected: &Affected) -> BTreeSet<usize> {
-    let tasks = &session.workspace.tasks;
-    let mut found = affected.tasks.clone();
-    let mut followers = vec![Vec::new(); tasks.len()];
-    for (follower, task) in tasks.iter().enumerate() {
-        for dep in &task.deps {
-            if dep.kind != DepKind::AfterAll {
-                followers[dep.task].push(follower);
-            }
-        }
-    }
-    let mut stack: Vec<usize> = found.iter().copied().collect();
-    while let Some(task) = stack.pop() {
-        for &follower in &followers[task] {
-            if found.insert(follower) {
-                stack.push(follower);
-            }
-        }
-    }
-    found
-}
-
 /// What of the request is to be run: what the graph filter leaves of all that was asked for, and changes reach.
 fn plan(
     args: &RunArgs,
     session: &Session<'_>,
     requested: &BTreeSet<usize>,
-    todo: &Todo,
+    round: &Round,
 ) -> Result<Plan, Usage> {
     let workspace = &session.workspace;
-    let wanted = |task: &usize| todo.all || todo.tasks.contains(task);
-    let wanted = requested.iter().copied().filter(wanted).collect();
-    let plan = Plan::new(workspace, wanted, false)?;
+    let plan = Plan::new(workspace, round.wanted.clone(), false)?;
     if args.selection.graph_filter.is_empty() {
         return Ok(plan);
     }
@@ -258,19 +172,6 @@ fn plan(
         chunks: whole.chunks,
         ..plan.keep(workspace, &kept)
     })
-}
-
-/// Tasks that the run did not come to, or stopped because their inputs changed.
-fn left_over(ended: &Ended) -> BTreeSet<usize> {
-    let left = |done: &crate::session::life::Done| {
-        done.record.status == Status::Skipped
-            || done.exit == Some(crate::execute::Exit::Interrupted)
-    };
-    let results = ended.results.iter();
-    results
-        .filter(|(_, done)| left(done))
-        .map(|(task, _)| *task)
-        .collect()
 }
 
 /// Whether a task was stopped because its inputs changed.
@@ -311,11 +212,6 @@ fn pause(
             return;
         }
     }
-}
-
-fn acted(ended: &Ended) -> bool {
-    let mut results = ended.results.values();
-    results.any(|done| !matches!(done.record.status, Status::UpToDate | Status::Group))
 }
 
 /// Where nothing can be watched, everything is looked at again and again.

@@ -22,6 +22,8 @@ mod journal;
 #[cfg(unix)]
 mod log;
 #[cfg(unix)]
+mod memory;
+#[cfg(unix)]
 mod place;
 #[cfg(unix)]
 mod server;
@@ -38,6 +40,8 @@ use crate::session::changes::ChangeSet;
 use crate::watch::watcher::ORDERED;
 
 pub use format::{Clock, Status};
+#[cfg(unix)]
+pub use memory::Memory;
 
 /// What is said where there is no background session.
 pub const UNAVAILABLE: &str =

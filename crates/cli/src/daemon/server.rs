@@ -9,15 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::config::Workspace;
-use crate::session::changes::ChangeSet;
-use crate::watch::plan::Plan;
-use crate::watch::{self, Changes, Waker};
+use crate::watch::{self, Waker};
 
-use super::config::Sources;
 use super::format::{Answer, Clock, MAGIC, Name, Status};
-use super::journal::{Journal, LIMIT};
 use super::log::Log;
+use super::memory::Memory;
 use super::place::Place;
 use super::wire::{VERSION, Wire, is_own, message};
 use super::{Options, identity};
@@ -26,8 +22,6 @@ use super::{Options, identity};
 const CHECK: Duration = Duration::from_mins(1);
 /// A client that connected has so long to say what it wants, and to take the answer.
 const CLIENT: Duration = Duration::from_millis(500);
-/// So much longer than awake the machine has to have been up to have been suspended.
-const ASLEEP: Duration = Duration::from_millis(500);
 /// A look whether the lock is held takes it for a moment; so often and so long it is tried again.
 const LOCK: (u32, Duration) = (20, Duration::from_millis(5));
 
@@ -45,13 +39,7 @@ struct Service<'a> {
     place: Place,
     lock: File,
     log: Log,
-    changes: Changes,
-    workspace: Workspace,
-    sources: Sources,
-    /// Whether the configuration could not be read when it last changed.
-    broken: bool,
-    journal: Journal,
-    asleep: Duration,
+    memory: Memory<'a>,
     asked: Instant,
     since: u64,
     stopped: bool,
@@ -66,10 +54,8 @@ pub(super) fn serve(root: &Path, options: &Options<'_>) -> Result<(), String> {
     prepare(&place.folder).map_err(|error| failed("`.larder` cannot be made", &error))?;
     let lock = lock(&place)?;
     let mut log = Log::open(&place.log);
-    let workspace = load(&root, options)?;
     let watcher = watch::system().map_err(|error| failed("nothing can be watched", &error))?;
-    let sources = Sources::new(&root, &workspace);
-    let changes = Changes::open(&root, &workspace, watcher).map_err(|error| error.to_string())?;
+    let memory = Memory::open(&root, options.env, watcher)?;
     let socket = place
         .new_socket(&options.temporary)
         .map_err(|error| failed("there is no place for a socket", &error))?;
@@ -87,15 +73,13 @@ pub(super) fn serve(root: &Path, options: &Options<'_>) -> Result<(), String> {
     place
         .write_name(&name)
         .map_err(|error| failed(&place.name.display().to_string(), &error))?;
-    let mut instance = [0; 16];
-    getrandom::fill(&mut instance).map_err(|error| failed("no random bytes", &error))?;
     log.line(&format!(
         "watches {} folder(s) of {}",
-        changes.folders(),
+        memory.changes().folders(),
         root.display()
     ));
     let (sender, requests) = mpsc::channel();
-    let waker = changes.waker();
+    let waker = memory.changes().waker();
     std::thread::Builder::new()
         .name("questions".to_owned())
         .spawn(move || listen(&listener, &sender, &waker))
@@ -105,12 +89,7 @@ pub(super) fn serve(root: &Path, options: &Options<'_>) -> Result<(), String> {
         options,
         lock,
         log,
-        changes,
-        workspace,
-        sources,
-        broken: false,
-        journal: Journal::new(instance, LIMIT),
-        asleep: asleep(),
+        memory,
         asked: Instant::now(),
         since: SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
@@ -145,28 +124,12 @@ fn lock(place: &Place) -> Result<File, String> {
     Err("another session of this workspace runs".to_owned())
 }
 
-fn load(root: &Path, options: &Options<'_>) -> Result<Workspace, String> {
-    crate::session::workspace(root, options.env).map_err(|error| error.to_string())
-}
-
-/// How long the machine was suspended since it was started.
-fn asleep() -> Duration {
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::time::{ClockId, clock_gettime};
-        let read = |clock| Duration::try_from(clock_gettime(clock)).unwrap_or_default();
-        read(ClockId::Boottime).saturating_sub(read(ClockId::Monotonic))
-    }
-    #[cfg(not(target_os = "linux"))]
-    Duration::ZERO
-}
-
 impl Service<'_> {
     fn run(&mut self, requests: &Receiver<Request>) {
         let why = loop {
             let retires = self.asked + self.options.idle;
-            let changes = self.changes.next(Some(retires.min(Instant::now() + CHECK)));
-            self.absorb(changes);
+            self.memory.wait(retires.min(Instant::now() + CHECK));
+            self.note();
             while let Ok(request) = requests.try_recv() {
                 self.answer(request);
             }
@@ -194,46 +157,11 @@ impl Service<'_> {
         }
     }
 
-    /// Takes in a batch; a configuration that may be another one is read again first.
-    fn absorb(&mut self, mut changes: ChangeSet) {
-        loop {
-            if let Some(why) = changes.why_everything() {
-                self.log
-                    .line(&format!("everything may have changed: {why}"));
-            }
-            self.journal.record(&changes);
-            if !self.sources.touched(&changes) && !self.sources.outside_changed() {
-                return;
-            }
-            let read = load(&self.root, self.options);
-            match read.and_then(|workspace| self.take_on(workspace)) {
-                Ok(false) => return,
-                // It may have changed once more meanwhile.
-                Ok(true) => changes = self.changes.sync(),
-                Err(why) => {
-                    self.log
-                        .line(&format!("the configuration cannot be read: {why}"));
-                    self.broken = true;
-                    return;
-                }
-            }
+    /// Keeps what there is to say of what was noticed.
+    fn note(&mut self) {
+        for line in self.memory.said() {
+            self.log.line(&line);
         }
-    }
-
-    /// Goes on with a configuration; whether other folders are watched for it.
-    fn take_on(&mut self, workspace: Workspace) -> Result<bool, String> {
-        let same = !self.broken
-            && Plan::new(&workspace) == Plan::new(&self.workspace)
-            && workspace.mounts == self.workspace.mounts;
-        if !same {
-            self.changes
-                .set_workspace(&workspace)
-                .map_err(|error| error.to_string())?;
-        }
-        self.broken = false;
-        self.sources = Sources::new(&self.root, &workspace);
-        self.workspace = workspace;
-        Ok(!same)
     }
 
     fn answer(&mut self, request: Request) {
@@ -256,23 +184,13 @@ impl Service<'_> {
     }
 
     fn changed(&mut self, since: Option<&Clock>) -> Answer {
-        let asleep = asleep();
-        if asleep > self.asleep + ASLEEP {
-            self.asleep = asleep;
-            self.changes.distrust("the machine was suspended");
-        }
-        let changes = self.changes.sync();
-        self.absorb(changes);
-        if self.broken {
-            let why = "the background session cannot read the configuration";
-            self.journal.record(&ChangeSet::everything(why));
-        }
-        let changes = self.journal.since(since);
+        let (clock, changes) = self.memory.since(since);
+        self.note();
         Answer {
-            clock: self.journal.clock(),
+            clock,
             everything: changes.why_everything().map(str::to_owned),
             paths: changes.paths().map(<[u8]>::to_vec).collect(),
-            variables: self.workspace.variables.clone(),
+            variables: self.memory.workspace().variables.clone(),
             view: identity::view(&self.root),
         }
     }
@@ -281,16 +199,16 @@ impl Service<'_> {
         Status {
             pid: std::process::id(),
             since: self.since,
-            folders: self.changes.folders(),
-            tick: self.journal.clock().tick,
-            paths: self.journal.len(),
+            folders: self.memory.changes().folders(),
+            tick: self.memory.clock().tick,
+            paths: self.memory.paths(),
             memory: identity::memory(),
             retires_in: self
                 .options
                 .idle
                 .saturating_sub(self.asked.elapsed())
                 .as_secs(),
-            blind: self.changes.blind().map(str::to_owned),
+            blind: self.memory.changes().blind().map(str::to_owned),
             version: VERSION.to_owned(),
         }
     }

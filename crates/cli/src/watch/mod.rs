@@ -1,5 +1,5 @@
 //! How changes on disk are noticed: the folders that matter are watched, and events become change sets.
-//! Does not know what a change reaches, nor who asks.
+//! Does not know what a change reaches, nor who asks; [`agenda`] alone does, which tells what a watch runs next.
 //!
 //! # Why nothing is missed
 //!
@@ -26,6 +26,7 @@
 //! while it is mapped, and by another machine on a network file system. A session therefore never goes by what it knows of a
 //! file that had several names when it was looked at; a name outside of what is watched that is made later is not noticed.
 
+pub mod agenda;
 mod changes;
 mod cookie;
 mod folders;
