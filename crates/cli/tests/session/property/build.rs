@@ -77,8 +77,12 @@ pub(super) fn is_taken(inputs: &str, path: &str) -> bool {
 
 /// Whether the default inputs of a project take a path in, before outputs are left out.
 pub(super) fn is_default(files: &Files, project: &str, path: &str) -> bool {
-    let rules = files.get(&format!("{project}/.gitignore"));
-    let hides = |rule: &str| rules.is_some_and(|(_, text)| text.lines().any(|line| line == rule));
+    // Those of the root are no inputs of the project themselves.
+    let rules = [".gitignore".to_owned(), format!("{project}/.gitignore")];
+    let hides = |rule: &str| {
+        let mut rules = rules.iter().filter_map(|path| files.get(path));
+        rules.any(|(_, text)| text.lines().any(|line| line == rule))
+    };
     let kept = ["gen/", "obj/"].iter().any(|dir| path.starts_with(dir));
     let hidden = path.ends_with(".d") || (path.ends_with(".log") && hides("*.log"));
     !kept && !hidden && !["larder.toml", "pack.txt"].contains(&path)
@@ -128,8 +132,8 @@ pub(super) fn make(words: &[&str], project: &str, files: &Files) -> Files {
                 let made =
                     (path.starts_with("gen/") || path.starts_with("obj/")) && !path.ends_with(".d");
                 if made || is_default(files, project, path) {
-                    let mode = if *executable { " may run " } else { " " };
-                    list.extend([path, mode, text, "\n"]);
+                    let may = if *executable { " may run " } else { " " };
+                    list.extend([path, may, text, "\n"]);
                 }
             }
             for need in needs {

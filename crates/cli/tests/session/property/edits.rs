@@ -181,11 +181,15 @@ pub(super) fn edit(
             difference(&before, &world.files())
         }
         15 => {
-            let (path, text) = match random.below(4) {
+            let (path, text) = match random.below(5) {
                 0 => ("lock".to_owned(), format!("{}\n", random.below(3))),
                 1 => (
                     format!("p{at}/.gitignore"),
                     RULES[random.below(2)].to_owned(),
+                ),
+                2 => (
+                    ".gitignore".to_owned(),
+                    ["*.log\n", "\n"][random.below(2)].to_owned(),
                 ),
                 _ => (
                     format!("inc/h{}", random.below(3)),
@@ -209,7 +213,7 @@ pub(super) fn edit(
             }
             vec![Edit::Spoil(
                 made[random.below(made.len())].clone(),
-                random.below(2) == 0,
+                random.below(6) > 0,
             )]
         }
     }

@@ -361,7 +361,13 @@ impl Watcher for Lossy {
     fn receive(&mut self, deadline: Option<Instant>, events: &mut Vec<Event>) {
         if self.losing.0.swap(false, Ordering::SeqCst) {
             self.system.receive(Some(Instant::now()), events);
-            *events = vec![Event::Lost("the queue was full".to_owned())];
+            // The cookie may come all the same, so this alone tells that something is missing.
+            let cookie = |event: &Event| match event {
+                Event::Written(path) => path.parent().is_some_and(|at| at.ends_with("cookies")),
+                _ => false,
+            };
+            events.retain(cookie);
+            events.insert(0, Event::Lost("the queue was full".to_owned()));
             return;
         }
         self.system.receive(deadline, events);
