@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
+use rustix::process::Pid;
+
 use crate::sandbox::Sandbox;
 
 /// Longer than any machine takes.
@@ -33,7 +35,7 @@ impl Watching {
         Watching::spawn(command)
     }
 
-    fn spawn(mut command: Command) -> Watching {
+    pub(crate) fn spawn(mut command: Command) -> Watching {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -74,6 +76,11 @@ impl Watching {
                 ),
             }
         }
+    }
+
+    /// Its process.
+    pub(crate) fn process(&self) -> Pid {
+        Pid::from_child(&self.child)
     }
 
     /// Asks it to end, and gives its exit code.

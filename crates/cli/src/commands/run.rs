@@ -54,7 +54,11 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &mut Session<'_>) 
         let format = if args.json { DryFormat::Json } else { format };
         return super::explain::dry(session, &plan, &options, format);
     }
-    let (code, ended) = perform(context, args, session, &plan, &options, None, false)?;
+    let telling = Telling {
+        idle: true,
+        undeclared: true,
+    };
+    let (code, ended) = perform(context, args, session, &plan, &options, None, telling)?;
     let delta = folder.map(|folder| super::delta::write(session, &ended.results, &folder));
     match delta.transpose() {
         Ok(told) => {
@@ -92,7 +96,16 @@ pub(super) fn planned(
     Ok(plan)
 }
 
-/// Runs a plan, tells of it, and keeps its record. If `quiet`, nothing is told while nothing was to do.
+/// What of a run is told.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Telling {
+    /// That nothing was to do.
+    pub idle: bool,
+    /// That tasks which ran declare no `outputs`.
+    pub undeclared: bool,
+}
+
+/// Runs a plan, tells of it, and keeps its record.
 pub(super) fn perform(
     context: &Context<'_>,
     args: &RunArgs,
@@ -100,7 +113,7 @@ pub(super) fn perform(
     plan: &Plan,
     options: &Options,
     beside: Option<&mut dyn Beside>,
-    quiet: bool,
+    telling: Telling,
 ) -> Result<(u8, Ended), Usage> {
     let clock = SystemClock::new();
     let started = clock.now();
@@ -121,10 +134,12 @@ pub(super) fn perform(
     let idle = |task: &TaskRecord| matches!(task.status, Status::UpToDate | Status::Group);
     // A run that was stopped because it was stale goes on at once.
     let stopped = code != exit::SUCCESS && super::watch::was_stopped(session, &ended);
-    if (watched && stopped) || (quiet && record.tasks.iter().all(idle)) {
+    if (watched && stopped) || (!telling.idle && record.tasks.iter().all(idle)) {
         return Ok((code, ended));
     }
-    record.warnings.extend(undeclared(session, &ended.results));
+    if telling.undeclared {
+        record.warnings.extend(undeclared(session, &ended.results));
+    }
     record.left_out.clone_from(&plan.left_out);
     record.started = started.rfc3339();
     record.wall_seconds = clock.now().since(started).as_secs_f64();

@@ -14,7 +14,7 @@ use crate::session::Run;
 use crate::session::run::{Beside, Ended, Options};
 use crate::session::{ChangeSet, Session};
 use crate::watch::agenda::{Agenda, News, Round, acted};
-use crate::watch::{self, Changes, Waker};
+use crate::watch::{self, Changes, Later, Waker};
 
 use super::keys::{Key, Keys};
 use super::rounds::Rounds;
@@ -39,10 +39,9 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &mut Session<'_>) 
         watching: true,
         ..run::options(context, args, None)?
     };
-    let watcher =
-        watch::system().map_err(|error| Usage::new(format!("files cannot be watched: {error}")))?;
-    let mut changes =
-        Changes::open(&session.root, &session.workspace, watcher).map_err(Usage::new)?;
+    // A user may have as many watchers as the system gives: then everything is looked at again and again.
+    let watcher = Later::new(Box::new(watch::system));
+    let mut changes = Changes::open(&session.root, &session.workspace, Box::new(watcher))?;
     let waker = changes.waker();
     let keys = Keys::listen(waker.clone());
     let _woken = session.cancel.subscribe(move || waker.wake());
@@ -50,11 +49,17 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &mut Session<'_>) 
     let mut told = ChangeSet::everything("it was not watched before");
     let mut rounds = Rounds::default();
     let mut blind = None;
+    // Said once, and again of another configuration.
+    let mut undeclared_said = false;
     loop {
         told.merge(changes.sync());
         say_blind(&changes, &mut blind);
         let request = |session: &Session<'_>| run::requested(args, session);
-        let updated = agenda.update(session, &mut changes, &told, &request, &mut say_news);
+        let mut news = |news: News<'_>| {
+            undeclared_said &= news != News::Reloaded;
+            say_news(news);
+        };
+        let updated = agenda.update(session, &mut changes, &told, &request, &mut news);
         told = ChangeSet::new();
         if let Err(usage) = updated {
             say_usage(&usage);
@@ -76,10 +81,22 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &mut Session<'_>) 
                     interrupts: !args.no_interrupt && rounds.may_stop(),
                     ended: Arc::default(),
                 };
-                let quiet = !now.all;
+                let telling = run::Telling {
+                    idle: now.all,
+                    undeclared: !undeclared_said,
+                };
                 let beside: &mut dyn Beside = &mut beside;
-                match run::perform(context, args, session, &plan, &options, Some(beside), quiet) {
+                match run::perform(
+                    context,
+                    args,
+                    session,
+                    &plan,
+                    &options,
+                    Some(beside),
+                    telling,
+                ) {
                     Ok((_, ended)) => {
+                        undeclared_said |= ran_undeclared(session, &ended);
                         agenda.ended(&ended);
                         let stopped = was_stopped(session, &ended);
                         if (now.all || acted(&ended)) && !stopped && !session.cancel.is_raised() {
@@ -150,6 +167,13 @@ fn undeclared(session: &Session<'_>) -> Option<Vec<String>> {
         .collect();
     // An empty list would mean all tasks.
     (!names.is_empty()).then_some(names)
+}
+
+fn ran_undeclared(session: &Session<'_>, ended: &Ended) -> bool {
+    let mut results = ended.results.iter();
+    results.any(|(task, done)| {
+        done.record.status == Status::Ran && session.workspace.tasks[*task].outputs.is_none()
+    })
 }
 
 /// What of the request is to be run: what the graph filter leaves of all that was asked for, and changes reach.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::DepKind;
+use crate::config::{DepKind, Task};
 use crate::record::Status;
 use crate::session::life::Done;
 use crate::session::run::Ended;
@@ -157,13 +157,24 @@ pub fn acted(ended: &Ended) -> bool {
 /// The affected tasks and all that may be affected through them.
 fn reached(session: &Session<'_>, affected: &Affected) -> BTreeSet<usize> {
     let tasks = &session.workspace.tasks;
+    let needs = |kind| matches!(kind, DepKind::Needs { .. });
     let mut found = affected.tasks.clone();
+    follow(tasks, &mut found, needs);
+    // Nobody asks for a hook that comes later: it is run with what it comes after.
+    let hooks = found.iter().flat_map(|task| &tasks[*task].deps);
+    let hooks = hooks.filter(|dep| !needs(dep.kind));
+    let before: Vec<usize> = hooks.map(|dep| dep.task).collect();
+    found.extend(before);
+    follow(tasks, &mut found, |kind| kind != DepKind::AfterAll);
+    found
+}
+
+/// Adds all that some tasks lead to by such edges.
+fn follow(tasks: &[Task], found: &mut BTreeSet<usize>, by: impl Fn(DepKind) -> bool) {
     let mut followers = vec![Vec::new(); tasks.len()];
     for (follower, task) in tasks.iter().enumerate() {
-        for dep in &task.deps {
-            if dep.kind != DepKind::AfterAll {
-                followers[dep.task].push(follower);
-            }
+        for dep in task.deps.iter().filter(|dep| by(dep.kind)) {
+            followers[dep.task].push(follower);
         }
     }
     let mut stack: Vec<usize> = found.iter().copied().collect();
@@ -174,5 +185,4 @@ fn reached(session: &Session<'_>, affected: &Affected) -> BTreeSet<usize> {
             }
         }
     }
-    found
 }

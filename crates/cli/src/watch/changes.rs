@@ -179,6 +179,14 @@ impl Changes {
         self.folders.tops.path_of(path)
     }
 
+    /// What is tried again after a while is tried with the next question.
+    #[cfg(test)]
+    pub(super) fn retry_now(&mut self) {
+        if let Some((_, retry)) = &mut self.blind {
+            *retry = Instant::now();
+        }
+    }
+
     /// Ends a wait of [`next`](Self::next), from any thread.
     pub fn waker(&self) -> Waker {
         self.watcher.waker()

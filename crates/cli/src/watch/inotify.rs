@@ -61,7 +61,7 @@ impl Inotify {
         Ok(Inotify {
             queue: queue.map_err(|error| match error {
                 Errno::MFILE => io::Error::other(
-                    "you have as many watchers as the system gives you: raise fs.inotify.max_user_instances",
+                    "you have as many watchers as the system gives you: raise fs.inotify.max_user_instances, or end programs that watch",
                 ),
                 error => error.into(),
             })?,

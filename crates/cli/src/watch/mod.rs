@@ -32,6 +32,7 @@ mod cookie;
 mod folders;
 #[cfg(target_os = "linux")]
 pub mod inotify;
+pub mod later;
 mod links;
 pub mod plan;
 #[cfg(any(test, not(target_os = "linux")))]
@@ -44,5 +45,6 @@ mod tops;
 pub mod watcher;
 
 pub use changes::{Changes, OpenError};
+pub use later::Later;
 pub use scripted::{Script, ScriptedWatcher};
 pub use watcher::{Event, Waker, WatchError, Watcher, system};
