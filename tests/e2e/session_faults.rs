@@ -2,6 +2,7 @@
 //! Nothing here is "up to date" that a run without the session would not find so.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -10,6 +11,7 @@ use rustix::process::{Signal, kill_process};
 use crate::rights::mounting;
 use crate::sandbox::{Outcome, Sandbox};
 use crate::session::Live;
+use crate::watch_faults::flood;
 
 const ONE: &str = "[tasks.build]\ncommand = \"echo $(basename $PWD) >> ../../ran.log; mkdir -p out && cat src/* > out/all\"\ninputs = [\"src/**\"]\noutputs = [\"out/**\"]\n";
 
@@ -162,6 +164,37 @@ fn a_session_that_is_stopped_is_named_and_waited_for_once() {
 }
 
 #[test]
+fn whoever_waits_for_the_end_of_a_pipe_does_not_wait_for_the_session() {
+    let live = Live::new(Sandbox::simple());
+    let mut command = Command::new("sh");
+    let larder = live.sandbox.command();
+    let variables = larder.get_envs();
+    let mut child = command
+        .args([
+            "-c",
+            "exec 9>&1; exec \"$0\" session start > /dev/null 2>&1",
+        ])
+        .arg(larder.get_program())
+        .env_clear()
+        .envs(variables.filter_map(|(name, value)| Some((name, value?))))
+        .env("TMPDIR", live.sandbox.base())
+        .current_dir(live.sandbox.root())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut pipe = child.stdout.take().unwrap();
+    let (send, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut said = Vec::new();
+        send.send(pipe.read_to_end(&mut said).map(|_| said))
+    });
+    assert!(child.wait().unwrap().success());
+    let said = ended.recv_timeout(std::time::Duration::from_secs(30));
+    assert_eq!(said.expect("the pipe is still held").unwrap(), b"");
+    assert_eq!(live.session("status").code, 0);
+}
+
+#[test]
 fn a_state_that_was_put_back_is_not_gone_by() {
     let live = Live::new(Sandbox::new(&[
         (
@@ -179,4 +212,88 @@ fn a_state_that_was_put_back_is_not_gone_by() {
     fs::write(&state, old).unwrap();
     let outcome = live.sandbox.larder("run build");
     assert!(!is_idle(&outcome), "{}", outcome.all());
+}
+
+#[test]
+fn more_events_than_the_system_queues_hide_no_edit_from_a_run() {
+    let live = Live::new(Sandbox::new(&[
+        ("larder.toml", &ONE.replace("../../", "../")),
+        ("src/a", "one"),
+        ("one", ""),
+        ("two", ""),
+    ]));
+    let process = live.start();
+    settle(&live);
+    kill_process(process, Signal::STOP).unwrap();
+    flood(&live.sandbox);
+    live.sandbox.write("src/a", "two");
+    kill_process(process, Signal::CONT).unwrap();
+    let outcome = live.sandbox.larder("run build");
+    assert_eq!(live.sandbox.read("out/all"), "two", "{}", outcome.all());
+    let log = live.sandbox.read(".larder/session.log");
+    assert!(log.contains("than the system could queue"), "{log}");
+    settle(&live);
+    live.sandbox.write("src/a", "three");
+    live.sandbox.larder("run build");
+    assert_eq!(live.sandbox.read("out/all"), "three");
+}
+
+#[test]
+fn a_clock_that_was_set_back_hides_no_edit_from_a_session() {
+    let live = Live::new(Sandbox::new(&[
+        ("larder.toml", &ONE.replace("../../", "../")),
+        ("src/a", "one"),
+    ]));
+    let source = live.sandbox.path("src/a");
+    let date = |time| {
+        let file = fs::File::options().write(true).open(&source).unwrap();
+        file.set_modified(time).unwrap();
+    };
+    let year = std::time::Duration::from_hours(24 * 365);
+    let future = std::time::SystemTime::now() + year;
+    date(future);
+    live.start();
+    settle(&live);
+    for (text, time) in [
+        ("two", future - year),
+        ("six", future - year),
+        ("ten", future),
+    ] {
+        // The same length, and at last the very time that it had.
+        live.sandbox.write("src/a", text);
+        date(time);
+        let outcome = live.sandbox.larder("run build");
+        assert_eq!(live.sandbox.read("out/all"), text, "{}", outcome.all());
+        settle(&live);
+        assert!(is_idle(&live.sandbox.larder("run build")));
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_or_read_only_under_a_session_hides_no_edit() {
+    let sandbox = Sandbox::new(&[]);
+    let config = ONE.replace("../../ran.log", "$BASE/ran.log");
+    sandbox.write("config", &config);
+    let script =
+        "mkdir disk; mount -t tmpfs -o size=600k none disk; cp config disk/larder.toml; cd disk
+        mkdir src; echo one > src/a
+        $LARDER session start > /dev/null
+        for i in 1 2 3; do $LARDER run build 2> /dev/null; done
+        echo two > src/a
+        cat /dev/zero > filler 2> /dev/null || true
+        echo full; $LARDER run build 2>&1 | grep -c 'everything is up to date' || true
+        rm filler
+        $LARDER run build 2> /dev/null; cat out/all
+        for i in 1 2; do $LARDER run build 2> /dev/null; done
+        echo three > src/a
+        cd ..; mount --bind disk disk; mount -o remount,bind,ro disk; cd disk
+        echo read-only; $LARDER run build 2>&1 | grep -c 'everything is up to date' || true
+        cd ..; umount disk; cd disk
+        $LARDER run build 2> /dev/null; cat out/all
+        $LARDER session stop";
+    let Some(outcome) = mounting("a_disk_that_is_full", &sandbox, script) else {
+        return;
+    };
+    let expected = "full\n0\ntwo\nread-only\n0\nthree\nstopped\n";
+    assert_eq!(outcome.stdout, expected, "{}", outcome.all());
 }

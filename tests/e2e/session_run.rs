@@ -245,3 +245,98 @@ fn memo_and_snapshots_may_lie_elsewhere_or_be_left_alone() {
     assert_eq!(cold["tasks"][0]["status"], "up-to-date");
     assert!(sandbox.ran().is_empty());
 }
+
+#[test]
+fn chunks_are_redone_by_what_changed_as_without_a_session() {
+    let live = Live::new(Sandbox::new(&[
+        (
+            "larder.toml",
+            r#"
+[tasks.cc]
+foreach = "src/**/*.c"
+command = "echo cc {in} >> ../ran.log; cat {in} inc/x.h > {out} && echo '{out}:' {in} inc/x.h > {out}.d"
+outputs = ["obj/{in}.o"]
+depfile = "{out}.d"
+
+[tasks.build]
+command = "echo build >> ../ran.log; find obj -name '*.o' | sort | xargs cat > all"
+inputs = []
+outputs = ["all"]
+depends-on = ["cc"]
+"#,
+        ),
+        (".gitignore", "/src\n/inc\n/obj\n"),
+        ("src/a.c", "a\n"),
+        ("src/deep/b.c", "b\n"),
+        ("inc/x.h", "x\n"),
+    ]));
+    let sandbox = &live.sandbox;
+    live.start();
+    for _ in 0..3 {
+        sandbox.larder("build");
+    }
+    sandbox.ran();
+    let changes: [(Change<'_>, &str); 7] = [
+        (
+            (
+                "an edit",
+                &|| sandbox.write("src/a.c", "A\n"),
+                &["cc src/a.c", "build"],
+            ),
+            "A\nx\nb\nx\n",
+        ),
+        (
+            (
+                "a source more, in a new folder",
+                &|| sandbox.write("src/new/c.c", "c\n"),
+                &["cc src/new/c.c", "build"],
+            ),
+            "A\nx\nb\nx\nc\nx\n",
+        ),
+        (
+            ("a source less", &|| sandbox.remove("src/deep"), &["build"]),
+            "A\nx\nc\nx\n",
+        ),
+        (
+            (
+                "another header",
+                &|| sandbox.write("inc/x.h", "X\n"),
+                &["build", "cc src/a.c", "cc src/new/c.c"],
+            ),
+            "A\nX\nc\nX\n",
+        ),
+        (
+            ("an object less", &|| sandbox.remove("obj/src/a.c.o"), &[]),
+            "A\nX\nc\nX\n",
+        ),
+        (
+            ("the same content", &|| sandbox.write("src/a.c", "A\n"), &[]),
+            "A\nX\nc\nX\n",
+        ),
+        (
+            (
+                "a source under another name",
+                &|| std::fs::rename(sandbox.path("src/new/c.c"), sandbox.path("src/d.c")).unwrap(),
+                &["cc src/d.c", "build"],
+            ),
+            "A\nX\nc\nX\n",
+        ),
+    ];
+    for ((what, change, expected), all) in changes {
+        change();
+        let outcome = sandbox.larder("build");
+        assert_eq!(outcome.code, 0, "{what}: {}", outcome.all());
+        let (mut ran, mut expected) = (sandbox.ran(), expected.to_vec());
+        ran.sort();
+        expected.sort_unstable();
+        assert_eq!(ran, expected, "{what}: {}", outcome.all());
+        assert_eq!(sandbox.read("all"), all, "{what}");
+        let check = sandbox.larder("run build --no-session --no-incremental");
+        assert!(
+            check.stderr.contains("everything is up to date"),
+            "{what}: {}",
+            check.all()
+        );
+    }
+    assert!(!sandbox.exists("obj/src/deep/b.c.o") && !sandbox.exists("obj/src/new/c.c.o"));
+}

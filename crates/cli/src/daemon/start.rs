@@ -3,11 +3,14 @@
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::format::Name;
@@ -79,7 +82,9 @@ pub(super) fn start(root: &Path, program: &Path, options: &Options<'_>) -> Resul
 }
 
 fn spawn(root: &Path, program: &Path, options: &Options<'_>, log: File) -> std::io::Result<Child> {
-    Command::new(program)
+    let mut command = Command::new(program);
+    keep_none(&mut command);
+    command
         .arg("-C")
         .arg(root)
         .args(["session", "serve", "--idle"])
@@ -91,6 +96,26 @@ fn spawn(root: &Path, program: &Path, options: &Options<'_>, log: File) -> std::
         .stdout(Stdio::null())
         .stderr(log)
         .spawn()
+}
+
+/// Has a command take none of the descriptors with it that this process was started with: whoever waits for the end of a pipe
+/// must not wait for a session.
+fn keep_none(command: &mut Command) {
+    // This process's own are closed by `exec` anyway, so of those that are opened from here on none is missed.
+    let open = std::fs::read_dir("/dev/fd").into_iter().flatten().flatten();
+    let numbers = open.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let inherited: Vec<i32> = numbers.filter(|number| *number > 2).collect();
+    let mark = move || {
+        for &number in &inherited {
+            // SAFETY: the number is used for one call and then forgotten. If nothing is open under it any more, the call
+            // says so and does nothing.
+            let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
+            let _ = fcntl_setfd(descriptor, FdFlags::CLOEXEC);
+        }
+        Ok(())
+    };
+    // SAFETY: between `fork` and `exec` it makes system calls alone: it takes no memory and no lock.
+    unsafe { command.pre_exec(mark) };
 }
 
 /// What a session that ended at once had to say.

@@ -87,8 +87,7 @@ pub(super) fn is_own(socket: impl AsFd) -> bool {
     #[cfg(target_os = "linux")]
     {
         let own = rustix::process::geteuid();
-        rustix::net::sockopt::socket_peercred(socket)
-            .is_ok_and(|peer| peer.uid == own || peer.uid.is_root())
+        rustix::net::sockopt::socket_peercred(socket).is_ok_and(|peer| is_trusted(peer.uid, own))
     }
     #[cfg(not(target_os = "linux"))]
     {
@@ -98,11 +97,31 @@ pub(super) fn is_own(socket: impl AsFd) -> bool {
     }
 }
 
+/// Whether a user is answered, and asked, by another: only one that may do all that the other may.
+#[cfg(target_os = "linux")]
+fn is_trusted(peer: rustix::process::Uid, own: rustix::process::Uid) -> bool {
+    peer == own || peer.is_root()
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Cursor;
 
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn only_this_user_and_root_are_trusted() {
+        let (one, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        assert!(is_own(&one));
+        let user = rustix::process::Uid::from_raw;
+        assert!(is_trusted(user(1000), user(1000)) && is_trusted(user(0), user(1000)));
+        assert!(!is_trusted(user(1001), user(1000)) && !is_trusted(user(1000), user(0)));
+        assert!(
+            !is_own(std::fs::File::open("/dev/null").unwrap()),
+            "no socket"
+        );
+    }
 
     #[test]
     fn what_is_sent_is_read_and_damage_is_an_error() {
