@@ -149,7 +149,30 @@ mod tests {
         script.tell(Event::Written(root.join("file")));
         let told = changes.sync();
         assert_eq!(told.paths().collect::<Vec<_>>(), [b"file"]);
+    }
+
+    #[test]
+    fn one_waker_serves_before_and_after_there_is_a_watcher() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().canonicalize().unwrap();
+        let (mut given, script) = (false, Script::default());
+        let open: Open = Box::new(move || match std::mem::replace(&mut given, true) {
+            false => Err(io::Error::other("none yet")),
+            true => Ok(Box::new(script.watcher())),
+        });
+        let mut later = Later::new(open);
+        let waker = later.waker();
+        let received = |later: &mut Later| {
+            let (mut events, patience) = (Vec::new(), std::time::Duration::from_secs(30));
+            later.receive(Some(Instant::now() + patience), &mut events);
+            events
+        };
         waker.wake();
-        assert!(changes.next(None).is_empty());
+        assert_eq!(received(&mut later), [Event::Woken]);
+        waker.wake();
+        later.watch(&folder).unwrap();
+        assert_eq!(received(&mut later), [Event::Woken], "from before");
+        waker.wake();
+        assert_eq!(received(&mut later), [Event::Woken]);
     }
 }
