@@ -156,9 +156,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().canonicalize().unwrap();
         let (mut given, script) = (false, Script::default());
-        let open: Open = Box::new(move || match std::mem::replace(&mut given, true) {
-            false => Err(io::Error::other("none yet")),
-            true => Ok(Box::new(script.watcher())),
+        let open: Open = Box::new(move || {
+            if std::mem::replace(&mut given, true) {
+                return Ok(Box::new(script.watcher()));
+            }
+            Err(io::Error::other("none yet"))
         });
         let mut later = Later::new(open);
         let waker = later.waker();
