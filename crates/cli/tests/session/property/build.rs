@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use larder::execute::{Cancel, Command, Executor, Exit, Spec, Stream};
+use larder::execute::{Cancel, Command, End, Executor, Exit, Spec, Stream};
 
 /// A file: whether it may be executed, and its text.
 pub(super) type File = (bool, String);
@@ -167,7 +167,7 @@ impl Executor for InProcess {
         spec: &Spec,
         output: &mut (dyn FnMut(Stream, &[u8]) + Send),
         _cancel: &Cancel,
-    ) -> io::Result<Exit> {
+    ) -> io::Result<End> {
         let Command::Argv(words) = &spec.command else {
             panic!("no shell is run here");
         };
@@ -179,7 +179,7 @@ impl Executor for InProcess {
             put(&root.join(path), &file);
         }
         output(Stream::Stdout, b"done\n");
-        Ok(Exit::Code(0))
+        Ok(Exit::Code(0).into())
     }
 }
 
