@@ -1,5 +1,6 @@
 //! What the history costs a run: opening it, recording a run of 1,000 tasks when as many old rows have to go, and asking for estimates.
-#![allow(missing_docs)]
+// What cannot be made or written ends a benchmark as it should.
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use larder_timing::{History, Options, RunRow, TaskRow};
@@ -27,8 +28,6 @@ fn run(number: usize) -> RunRow {
 }
 
 fn history(criterion: &mut Criterion) {
-    // A folder that cannot be made ends a benchmark as it should.
-    #![allow(clippy::unwrap_used)]
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("history.db");
     let options = Options {
@@ -49,7 +48,7 @@ fn history(criterion: &mut Criterion) {
     group.bench_function("open", |bench| bench.iter(open));
     group.bench_function("record 1000 tasks", |bench| bench.iter(|| record(&opened)));
     group.bench_function("estimates of 1000 tasks", |bench| {
-        bench.iter(|| opened.estimates().unwrap())
+        bench.iter(|| opened.estimates().unwrap());
     });
     group.finish();
 }

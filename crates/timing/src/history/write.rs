@@ -3,7 +3,10 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, OptionalExtension, Result, Transaction, TransactionBehavior, params};
+use rusqlite::{
+    Connection, OptionalExtension, Params, Result, Row, Statement, Transaction,
+    TransactionBehavior, params,
+};
 
 use super::format;
 use crate::{CacheState, Outcome, RunRow, TaskRow};
@@ -14,17 +17,19 @@ const RUNS_FACTOR: i64 = 20;
 pub(super) fn record(connection: &Connection, run: &RunRow, runs_per_task: u32) -> Result<()> {
     let change = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     let kept = i64::from(runs_per_task.max(1));
+    let mut counts = Counts::default();
+    let former = "SELECT seq FROM runs WHERE id = ?1";
     let former: Option<i64> = change
-        .query_row("SELECT seq FROM runs WHERE id = ?1", [&run.id], |row| {
-            row.get(0)
-        })
+        .query_row(former, [&run.id], |row| row.get(0))
         .optional()?;
     if let Some(seq) = former {
-        forget(&change, seq)?;
+        forget(&change, seq, &mut counts)?;
     }
     let seq = insert_run(&change, run)?;
-    insert_tasks(&change, seq, &run.tasks, kept)?;
-    forget_old(&change, seq, kept)?;
+    insert_tasks(&change, seq, &run.tasks, &mut counts)?;
+    forget_rows(&change, kept, &mut counts)?;
+    forget_runs(&change, seq, kept, &mut counts)?;
+    counts.write(&change)?;
     change.commit()
 }
 
@@ -51,34 +56,34 @@ fn insert_run(change: &Connection, run: &RunRow) -> Result<i64> {
     Ok(change.last_insert_rowid())
 }
 
-fn insert_tasks(change: &Connection, seq: i64, tasks: &[TaskRow], kept: i64) -> Result<()> {
-    let mut name = change.prepare(
-        "INSERT INTO names (name, rows, recent) VALUES (?1, 1, x'')
-         ON CONFLICT (name) DO UPDATE SET rows = rows + 1 RETURNING id, rows, recent",
-    )?;
-    let mut recent = change.prepare("UPDATE names SET recent = ?2 WHERE id = ?1")?;
-    let mut deps_list = change.prepare(
-        "INSERT INTO lists (names, rows) VALUES (?1, 1)
-         ON CONFLICT (names) DO UPDATE SET rows = rows + 1 RETURNING id",
-    )?;
+fn insert_tasks(
+    change: &Connection,
+    seq: i64,
+    tasks: &[TaskRow],
+    counts: &mut Counts,
+) -> Result<()> {
     let mut insert = change.prepare(
         "INSERT INTO tasks (run, at, name, start, duration, cpu, memory, outcome, cache, key, reason, worker, deps, saved)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     )?;
-    let mut excess = Vec::new();
+    let mut names = Intern::new(
+        change,
+        "SELECT id, rows, recent FROM names WHERE name = ?1",
+        "INSERT INTO names (name, rows, recent) VALUES (?1, 0, x'')",
+    )?;
+    let mut lists = Intern::new(
+        change,
+        "SELECT id, rows, x'' FROM lists WHERE names = ?1",
+        "INSERT INTO lists (names, rows) VALUES (?1, 0)",
+    )?;
+    let mut recent = change.prepare("UPDATE names SET recent = ?2 WHERE id = ?1")?;
     for (at, task) in tasks.iter().enumerate() {
-        let (id, rows, mut last): (i64, i64, Vec<u8>) = name.query_row([&task.task], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })?;
-        if task.is_measure() {
-            format::add_recent(&mut last, task.duration_ns);
-            recent.execute(params![id, last])?;
-        }
-        let deps: i64 = deps_list.query_row([json(&task.deps)?], |row| row.get(0))?;
+        let (name, rows, mut last) = names.get(&task.task)?;
+        let (deps, uses, _) = lists.get(&json(&task.deps)?)?;
         insert.execute(params![
             seq,
             at,
-            id,
+            name,
             integer(task.start_ns),
             integer(task.duration_ns),
             task.cpu_ns.map(integer),
@@ -91,31 +96,90 @@ fn insert_tasks(change: &Connection, seq: i64, tasks: &[TaskRow], kept: i64) -> 
             deps,
             integer(task.saved_ns),
         ])?;
-        if rows > kept {
-            excess.push((id, rows - kept));
+        counts.names.add(name, rows, 1);
+        counts.lists.add(deps, uses, 1);
+        if task.is_measure() {
+            format::add_recent(&mut last, task.duration_ns);
+            recent.execute(params![name, last])?;
         }
     }
-    let mut delete = change.prepare(
-        "DELETE FROM tasks WHERE (run, at) IN (SELECT run, at FROM tasks WHERE name = ?1 ORDER BY run, at LIMIT ?2)
-         RETURNING name, deps",
-    )?;
-    let mut gone = Gone::default();
-    for (id, rows) in excess {
-        let deleted = delete.query_map([id, rows], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        gone.add(deleted)?;
+    Ok(())
+}
+
+/// Gives texts their ids in `names` or `lists`.
+struct Intern<'a> {
+    change: &'a Connection,
+    find: Statement<'a>,
+    insert: Statement<'a>,
+}
+
+impl<'a> Intern<'a> {
+    fn new(change: &'a Connection, find: &str, insert: &str) -> Result<Self> {
+        Ok(Self {
+            change,
+            find: change.prepare(find)?,
+            insert: change.prepare(insert)?,
+        })
     }
-    gone.subtract(change)
+
+    /// Its id, the number of its rows before this change, and for a name its recent durations.
+    fn get(&mut self, text: &str) -> Result<(i64, i64, Vec<u8>)> {
+        let found = self
+            .find
+            .query_row([text], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        self.insert.execute([text])?;
+        Ok((self.change.last_insert_rowid(), 0, Vec::new()))
+    }
+}
+
+/// Forgets the oldest rows of tasks that have more than are kept.
+fn forget_rows(change: &Connection, kept: i64, counts: &mut Counts) -> Result<()> {
+    let mut excess: HashMap<i64, i64> = HashMap::new();
+    for (&name, count) in &counts.names.0 {
+        let over = count.before + count.change - kept;
+        if over > 0 {
+            excess.insert(name, over);
+        }
+    }
+    if excess.is_empty() {
+        return Ok(());
+    }
+    let mut delete = change.prepare("DELETE FROM tasks WHERE run = ?1 AND at = ?2")?;
+    // The rows of the oldest run are the oldest of their tasks. Mostly they are all there is to forget, and one question finds them.
+    let oldest = "SELECT run, at, name, deps FROM tasks WHERE run = (SELECT min(run) FROM tasks) ORDER BY at";
+    for row in places(&mut change.prepare(oldest)?, [])? {
+        match excess.get_mut(&row.name) {
+            Some(over) if *over > 0 => *over -= 1,
+            _ => continue,
+        }
+        delete.execute([row.run, row.at])?;
+        counts.gone(&row);
+    }
+    let mut others = change.prepare(
+        "SELECT run, at, name, deps FROM tasks WHERE name = ?1 ORDER BY run, at LIMIT ?2",
+    )?;
+    for (name, over) in excess.into_iter().filter(|(_, over)| *over > 0) {
+        for row in places(&mut others, [name, over])? {
+            delete.execute([row.run, row.at])?;
+            counts.gone(&row);
+        }
+    }
+    Ok(())
 }
 
 /// Forgets runs that are too long ago, and those whose tasks all went.
-fn forget_old(change: &Connection, newest: i64, kept: i64) -> Result<()> {
+fn forget_runs(change: &Connection, newest: i64, kept: i64, counts: &mut Counts) -> Result<()> {
     let oldest = newest - kept.saturating_mul(RUNS_FACTOR);
     let mut old = change.prepare("SELECT seq FROM runs WHERE seq <= ?1")?;
     let old: Vec<i64> = old
         .query_map([oldest], |row| row.get(0))?
         .collect::<Result<_>>()?;
     for seq in old {
-        forget(change, seq)?;
+        forget(change, seq, counts)?;
     }
     change.execute(
         "DELETE FROM runs WHERE seq <= ?1 AND NOT EXISTS (SELECT 1 FROM tasks WHERE run = seq)",
@@ -124,43 +188,83 @@ fn forget_old(change: &Connection, newest: i64, kept: i64) -> Result<()> {
     Ok(())
 }
 
-fn forget(change: &Connection, seq: i64) -> Result<()> {
-    let mut gone = Gone::default();
-    let mut delete = change.prepare("DELETE FROM tasks WHERE run = ?1 RETURNING name, deps")?;
-    gone.add(delete.query_map([seq], |row| Ok((row.get(0)?, row.get(1)?)))?)?;
-    gone.subtract(change)?;
+fn forget(change: &Connection, seq: i64, counts: &mut Counts) -> Result<()> {
+    for row in places(
+        &mut change.prepare("SELECT run, at, name, deps FROM tasks WHERE run = ?1")?,
+        [seq],
+    )? {
+        counts.gone(&row);
+    }
+    change.execute("DELETE FROM tasks WHERE run = ?1", [seq])?;
     change.execute("DELETE FROM runs WHERE seq = ?1", [seq])?;
     Ok(())
 }
 
-/// How often names and lists stood in rows that were deleted.
-#[derive(Default)]
-struct Gone {
-    names: HashMap<i64, i64>,
-    lists: HashMap<i64, i64>,
+/// Where a row stands, and what it refers to.
+struct Place {
+    run: i64,
+    at: i64,
+    name: i64,
+    deps: i64,
 }
 
-impl Gone {
-    fn add(&mut self, rows: impl Iterator<Item = Result<(i64, i64)>>) -> Result<()> {
-        for row in rows {
-            let (name, list) = row?;
-            *self.names.entry(name).or_default() += 1;
-            *self.lists.entry(list).or_default() += 1;
-        }
-        Ok(())
+fn places(statement: &mut Statement<'_>, values: impl Params) -> Result<Vec<Place>> {
+    let place = |row: &Row<'_>| {
+        Ok(Place {
+            run: row.get(0)?,
+            at: row.get(1)?,
+            name: row.get(2)?,
+            deps: row.get(3)?,
+        })
+    };
+    statement.query_map(values, place)?.collect()
+}
+
+/// By how much the `rows` of names and lists change. In the long run as many rows go as come, and nothing is to be written.
+#[derive(Default)]
+struct Counts {
+    names: Uses,
+    lists: Uses,
+}
+
+#[derive(Default)]
+struct Uses(HashMap<i64, Count>);
+
+#[derive(Default)]
+struct Count {
+    /// What the table says; not known, and 0, where rows only go.
+    before: i64,
+    change: i64,
+}
+
+impl Uses {
+    fn add(&mut self, id: i64, before: i64, change: i64) {
+        let count = self.0.entry(id).or_default();
+        count.before = count.before.max(before);
+        count.change += change;
+    }
+}
+
+impl Counts {
+    fn gone(&mut self, row: &Place) {
+        self.names.add(row.name, 0, -1);
+        self.lists.add(row.deps, 0, -1);
     }
 
-    fn subtract(self, change: &Connection) -> Result<()> {
-        for (table, counts) in [("names", self.names), ("lists", self.lists)] {
-            let mut subtract = change.prepare(&format!(
-                "UPDATE {table} SET rows = rows - ?2 WHERE id = ?1 RETURNING rows"
+    fn write(self, change: &Connection) -> Result<()> {
+        for (table, uses) in [("names", self.names), ("lists", self.lists)] {
+            let mut update = change.prepare(&format!(
+                "UPDATE {table} SET rows = rows + ?2 WHERE id = ?1"
             ))?;
-            let mut delete = change.prepare(&format!("DELETE FROM {table} WHERE id = ?1"))?;
-            for (id, count) in counts {
-                let left: i64 = subtract.query_row([id, count], |row| row.get(0))?;
-                if left <= 0 {
-                    delete.execute([id])?;
+            let mut fewer = false;
+            for (id, count) in uses.0 {
+                if count.change != 0 {
+                    update.execute([id, count.change])?;
                 }
+                fewer |= count.change < 0;
+            }
+            if fewer {
+                change.execute(&format!("DELETE FROM {table} WHERE rows <= 0"), [])?;
             }
         }
         Ok(())
