@@ -1,6 +1,6 @@
 #![doc = include_str!("../README.md")]
 //!
-//! What this crate does not know: tasks, keys or caches. It takes names and moments, and gives durations.
+//! What this crate does not know: how a task is run, what a key is made of, or where a cache lies. It takes times and tells what they mean.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 #[cfg(feature = "charts")]
