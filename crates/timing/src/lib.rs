@@ -15,6 +15,7 @@ pub mod history;
 mod lanes;
 mod path;
 mod regression;
+pub mod report;
 mod run;
 mod summary;
 pub mod trace;

@@ -27,8 +27,10 @@ pub use cache::{CachePoint, cache_over_time};
 pub use png::png;
 pub use runs::{RunPoint, runs_over_time};
 pub use scale::Unit;
+pub(crate) use scale::words;
 pub use slowest::{Row, slowest};
 pub use stacked::{Series, stacked};
+pub(crate) use text::escape;
 pub use timeline::{Bar, State, timeline};
 
 /// The sheet a chart is drawn on.

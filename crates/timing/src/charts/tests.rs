@@ -158,13 +158,13 @@ fn a_chart_gives_its_numbers_in_titles() {
     let all = every(3, "Nov", |at| {
         61.5 * f64::from(u8::try_from(at + 1).unwrap())
     });
-    assert!(all[0].contains("<title>Nov 1: 2.05 min, failed</title>"));
-    assert!(all[1].contains("<title>Nov 2: saved 3.08 min</title>"));
-    assert!(all[2].contains("<g data-at=\"0\"><title>Nov 0: 61.5 s</title>"));
+    assert!(all[0].contains("<title>Nov 1: 2 m 03 s, failed</title>"));
+    assert!(all[1].contains("<title>Nov 2: saved 3 m 05 s</title>"));
+    assert!(all[2].contains("<g data-at=\"0\"><title>Nov 0: 1 m 02 s</title>"));
     assert!(all[3].contains("<title>Nov 0: Nov 2 61.5 B</title>"));
-    assert!(all[4].contains("<title>Nov 1: 2.05 min from 2.05 min, restored</title>"));
+    assert!(all[4].contains("<title>Nov 1: 2 m 03 s from 2 m 03 s, restored</title>"));
     assert!(
-        all[4].contains("<title>Nov 2: 3.08 min from 3.08 min, up to date, critical path</title>")
+        all[4].contains("<title>Nov 2: 3 m 05 s from 3 m 05 s, up to date, critical path</title>")
     );
 }
 

@@ -178,8 +178,11 @@ fn draw_bar(
     bar: &Bar,
     colour: Colour,
 ) -> Result<(), ChartError> {
-    screen.draw(&Rectangle::new(corners, colour.rgb().filled()))?;
     let [(left, top), (right, bottom)] = corners;
+    // Bars that follow each other at once have a gap between them, as long as it does not hide them.
+    let gap = i32::from(right - left > 3);
+    let body = [(left, top), (right - gap, bottom)];
+    screen.draw(&Rectangle::new(body, colour.rgb().filled()))?;
     if bar.critical {
         let frame = [(left, top), (right, bottom)];
         screen.draw(&Rectangle::new(frame, INK.rgb().stroke_width(2)))?;

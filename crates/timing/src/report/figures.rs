@@ -1,0 +1,135 @@
+//! The charts of the page, each in a wide form and in one for phones.
+//! Does not know what stands around them.
+
+use std::fmt::Write as _;
+
+use super::data::{LastRun, LastTask, ReportData, RunSummary};
+use crate::charts::{
+    Bar, CachePoint, ChartError, Frame, Row, RunPoint, Series, State, Unit, cache_over_time,
+    runs_over_time, slowest, stacked, timeline,
+};
+use crate::{CacheState, Outcome};
+
+const SIZES: [(&str, u32, u32); 2] = [("wide", 960, 300), ("narrow", 340, 240)];
+
+/// A chart in both forms.
+fn both(draw: impl Fn(Frame) -> Result<String, ChartError>) -> Result<String, ChartError> {
+    let mut html = String::new();
+    for (class, width, height) in SIZES {
+        let svg = draw(Frame {
+            width,
+            height,
+            heading: false,
+        })?;
+        // Writing to a string cannot fail.
+        let _ = writeln!(html, "<div class=\"{class}\">{svg}</div>");
+    }
+    Ok(html)
+}
+
+/// A chart of runs for each window; the page shows one of them.
+pub(super) fn windowed(
+    data: &ReportData,
+    shown: usize,
+    draw: impl Fn(&[RunSummary], Frame) -> Result<String, ChartError>,
+) -> Result<String, ChartError> {
+    let mut html = String::new();
+    for window in &data.windows {
+        let runs = &data.runs[data.runs.len().saturating_sub(window.runs)..];
+        let hidden = if window.runs == shown { "" } else { " hidden" };
+        let charts = both(|frame| draw(runs, frame))?;
+        let _ = writeln!(
+            html,
+            "<div data-window=\"{}\"{hidden}>\n{charts}</div>",
+            window.runs
+        );
+    }
+    Ok(html)
+}
+
+/// Month, day and time of day.
+fn label(run: &RunSummary) -> String {
+    let minutes: String = run.started.chars().skip(5).take(11).collect();
+    minutes.replace('T', " ")
+}
+
+#[allow(clippy::cast_precision_loss)] // Pixels are coarser.
+fn seconds(ns: u64) -> f64 {
+    ns as f64 / 1e9
+}
+
+pub(super) fn runs(runs: &[RunSummary], frame: Frame) -> Result<String, ChartError> {
+    let point = |run: &RunSummary| RunPoint {
+        label: label(run),
+        seconds: seconds(run.duration_ns),
+        failed: run.exit_code != 0,
+    };
+    runs_over_time(&runs.iter().map(point).collect::<Vec<_>>(), frame)
+}
+
+pub(super) fn cache(runs: &[RunSummary], frame: Frame) -> Result<String, ChartError> {
+    let point = |run: &RunSummary| CachePoint {
+        label: label(run),
+        hit_rate: run.hit_rate,
+        saved_seconds: seconds(run.saved_ns),
+    };
+    cache_over_time(&runs.iter().map(point).collect::<Vec<_>>(), frame)
+}
+
+/// The phases that occur in any run, in the order in which they first do.
+pub(super) fn phase_names(runs: &[RunSummary]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for phase in runs.iter().flat_map(|run| &run.phases) {
+        if !names.contains(&phase.name) {
+            names.push(phase.name.clone());
+        }
+    }
+    names
+}
+
+pub(super) fn phases(runs: &[RunSummary], frame: Frame) -> Result<String, ChartError> {
+    let value = |run: &RunSummary, name: &String| {
+        let phases = run.phases.iter().filter(|phase| phase.name == *name);
+        phases.map(|phase| seconds(phase.duration_ns)).sum()
+    };
+    let series = phase_names(runs).into_iter().map(|name| Series {
+        values: runs.iter().map(|run| value(run, &name)).collect(),
+        name,
+    });
+    let series: Vec<Series> = series.collect();
+    let labels: Vec<String> = runs.iter().map(label).collect();
+    stacked(
+        "Phases of recent runs",
+        Unit::Seconds,
+        &labels,
+        &series,
+        frame,
+    )
+}
+
+pub(super) fn last_run(last: &LastRun) -> Result<String, ChartError> {
+    let bar = |task: &LastTask| Bar {
+        name: task.task.clone(),
+        lane: task.lane,
+        start: seconds(task.start_ns),
+        seconds: seconds(task.duration_ns),
+        state: match (task.outcome, task.cache) {
+            (Outcome::Failure | Outcome::Cancelled, _) => State::Failed,
+            (Outcome::Success, CacheState::Executed) => State::Ran,
+            (Outcome::Success, CacheState::Restored) => State::Restored,
+            (Outcome::Success, CacheState::UpToDate) => State::UpToDate,
+        },
+        critical: task.critical.is_some(),
+    };
+    let bars: Vec<Bar> = last.tasks.iter().map(bar).collect();
+    both(|frame| timeline("Timeline of the last run", &last.lanes, &bars, frame))
+}
+
+pub(super) fn slow(data: &ReportData) -> Result<String, ChartError> {
+    let row = |slow: &super::Slow| Row {
+        name: slow.task.clone(),
+        seconds: seconds(slow.median_ns),
+    };
+    let rows: Vec<Row> = data.slowest.iter().take(10).map(row).collect();
+    both(|frame| slowest("Slowest tasks", &rows, frame))
+}

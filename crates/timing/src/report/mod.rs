@@ -1,0 +1,18 @@
+//! The report on a history of runs: its data, and a page that shows it.
+//! Does not know how the history came about, nor where the page goes.
+
+mod data;
+#[cfg(feature = "charts")]
+mod figures;
+mod gather;
+#[cfg(feature = "charts")]
+mod page;
+#[cfg(feature = "charts")]
+mod parts;
+#[cfg(feature = "charts")]
+mod tables;
+
+pub use data::{LastRun, LastTask, Regressed, ReportData, RunSummary, Slow, WhatIfRow, Window};
+pub use gather::{FORMAT, Source};
+#[cfg(feature = "charts")]
+pub use page::html;
