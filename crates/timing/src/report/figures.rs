@@ -10,7 +10,7 @@ use crate::charts::{
 };
 use crate::{CacheState, Outcome};
 
-const SIZES: [(&str, u32, u32); 2] = [("wide", 960, 300), ("narrow", 340, 240)];
+const SIZES: [(&str, u32, u32); 2] = [("wide", 960, 300), ("narrow", 312, 240)];
 
 /// A chart in both forms.
 fn both(draw: impl Fn(Frame) -> Result<String, ChartError>) -> Result<String, ChartError> {

@@ -68,7 +68,8 @@
   };
 
   for (const button of all(".sort")) button.addEventListener("click", () => sort(button.closest("th")));
-  filters.addEventListener("input", apply);
+  // Lists of choices tell of a change; texts of each sign.
+  for (const kind of ["input", "change"]) filters.addEventListener(kind, apply);
   filters.addEventListener("submit", (event) => event.preventDefault());
   filters.addEventListener("reset", () => setTimeout(apply));
   filters.hidden = false;

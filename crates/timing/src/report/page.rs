@@ -309,6 +309,69 @@ fn digest(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Source;
+    use crate::{Phase, Rule, RunRow, TaskRow};
+
+    /// Names that would end a script, a tag or an attribute, were they written as they are.
+    #[test]
+    fn no_name_breaks_out() {
+        let evil = "</script></style></svg>\"'><script>alert(1)</script><img src=x>";
+        let task = TaskRow {
+            task: evil.to_owned(),
+            reason: evil.to_owned(),
+            duration_ns: 5,
+            ..TaskRow::default()
+        };
+        let run = RunRow {
+            id: evil.to_owned(),
+            host: evil.to_owned(),
+            revision: Some(evil.to_owned()),
+            request: vec![evil.to_owned()],
+            phases: vec![Phase {
+                name: evil.to_owned(),
+                duration_ns: 1,
+            }],
+            tasks: vec![task],
+            ..RunRow::default()
+        };
+        let page = html(&ReportData::of(&Source {
+            workspace: evil,
+            generated: 0,
+            runs: &[run],
+            recent: 5,
+            rule: Rule::default(),
+        }));
+        let page = page.unwrap();
+        assert_eq!(page.matches("<script").count(), 2);
+        assert_eq!(page.matches("</script>").count(), 2);
+        assert_eq!(page.matches("</style>").count(), 1);
+        assert!(!page.contains("<img"));
+        let (_, json) = page.split_once("id=\"data\">").unwrap();
+        let (json, _) = json.split_once("</script>").unwrap();
+        let data: ReportData = serde_json::from_str(json).unwrap();
+        assert_eq!(data.last.unwrap().tasks[0].task, evil);
+    }
+
+    #[test]
+    fn the_page_allows_nothing_but_itself() {
+        let page = html(&ReportData::default()).unwrap();
+        let (_, policy) = page
+            .split_once("Content-Security-Policy\" content=\"")
+            .unwrap();
+        let (policy, _) = policy.split_once('"').unwrap();
+        assert!(
+            policy.starts_with("default-src 'none'; style-src 'sha256-"),
+            "{policy}"
+        );
+        assert!(
+            !policy.contains("unsafe") && !policy.contains("http"),
+            "{policy}"
+        );
+        for address in ["http://", "https://", "src=", "@import", "url("] {
+            let page = page.replace("http://www.w3.org/2000/svg", "");
+            assert!(!page.contains(address), "{address}");
+        }
+    }
 
     #[test]
     fn a_digest_is_written_as_policies_want_it() {
