@@ -168,8 +168,12 @@ fn report(outcome: &Outcome, path: &Path) {
             .stdin(Stdio::null());
         command
     };
-    let knows = larder(&["timings", "report", "--help"]).output();
-    if !knows.is_ok_and(|output| output.status.success()) {
+    // A word that is no command is a task, with help of its own: so the lists of commands decide.
+    let lists = |args: &[&str], command: &str| {
+        let output = larder(args).output();
+        output.is_ok_and(|output| lists(&String::from_utf8_lossy(&output.stdout), command))
+    };
+    if !lists(&["--help"], "timings") || !lists(&["timings", "--help"], "report") {
         eprintln!("nightly: SKIPPED report: this larder has no `timings report`");
         return;
     }
@@ -182,6 +186,13 @@ fn report(outcome: &Outcome, path: &Path) {
         }
         Err(error) => eprintln!("nightly: no report: {error}"),
     }
+}
+
+/// Whether a help text lists a command.
+fn lists(help: &str, command: &str) -> bool {
+    help.lines()
+        .filter_map(|line| line.strip_prefix("  "))
+        .any(|line| !line.starts_with(' ') && line.split_whitespace().next() == Some(command))
 }
 
 #[cfg(test)]
@@ -284,6 +295,40 @@ mod tests {
             figures(outcome(1.06, &["the processor was another"])),
             [Figure::Instructions]
         );
+    }
+
+    #[test]
+    fn a_command_is_known_by_its_line_alone() {
+        let help = "Usage: larder run [OPTIONS] <TASK>...\n\nCommands:\n  run      Run timings\n  timings  Show\n";
+        assert!(lists(help, "timings") && lists(help, "run"));
+        assert!(!lists(help, "Run") && !lists(help, "report") && !lists(help, "Usage:"));
+    }
+
+    /// Larder takes a word that is no command as a task, and has help for that, too.
+    #[cfg(unix)]
+    #[test]
+    fn a_larder_that_takes_it_as_a_task_is_passed_over() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let folder = tempfile::tempdir().unwrap();
+        let drawn = |help: &str| {
+            let program = folder.path().join("larder");
+            let script = format!(
+                "#!/bin/sh\necho '{help}'\n[ \"$3\" = --out ] && echo x > \"$4\"\nexit 0\n"
+            );
+            fs::write(&program, script).unwrap();
+            fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+            let mut outcome = outcome(1.0, &[]);
+            outcome.tree = folder.path().to_path_buf();
+            outcome.program = program;
+            let path = folder.path().join("report.html");
+            let _ = fs::remove_file(&path);
+            report(&outcome, &path);
+            path.exists()
+        };
+        assert!(!drawn("Usage: larder run TASK"));
+        assert!(!drawn("  timings  Show"));
+        assert!(drawn("  timings  Show\n  report   Draw"));
     }
 
     #[test]
