@@ -425,7 +425,7 @@ fn ground(args: &BenchArgs, size: Size, folder: &Path, search: &[PathBuf]) -> Gr
         limit: Duration::from_secs(args.limit),
         programs: references::Programs {
             b3sum: runs("b3sum"),
-            archiver: runs("zstd").is_some() && runs("tar").is_some(),
+            archiver: runs("zstd").is_some() && runs("tar").is_some_and(|tar| tools::is_gnu(&tar)),
         },
         library: PathBuf::new(),
         callgrind: None,

@@ -28,7 +28,7 @@ pub(crate) enum Reference {
 pub(crate) struct Programs {
     /// `b3sum`, when it is there.
     pub(crate) b3sum: Option<PathBuf>,
-    /// Whether `zstd` and `tar` are there.
+    /// Whether `zstd` and GNU's `tar` are there.
     pub(crate) archiver: bool,
 }
 

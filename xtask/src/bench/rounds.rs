@@ -137,7 +137,7 @@ pub(crate) fn scenario(
     for reference in &references {
         let mut row = new_row(scenario, reference.name(&ground.programs));
         if !reference.possible(&ground.programs) {
-            row.notes.push("zstd or tar is not there".to_owned());
+            row.notes.push("zstd or GNU tar is not there".to_owned());
         }
         rows.push(row);
     }

@@ -185,14 +185,23 @@ pub(crate) fn which(name: &str, search: &[PathBuf]) -> Option<PathBuf> {
 
 /// The first number with dots that a program prints when asked for its version; `None` if it cannot run.
 pub(crate) fn version(program: &Path) -> Option<String> {
+    Some(number(&about(program)?).unwrap_or_default())
+}
+
+/// Whether a program is GNU's: others of its name have other options.
+pub(crate) fn is_gnu(program: &Path) -> bool {
+    about(program).is_some_and(|text| text.contains("GNU"))
+}
+
+/// What a program prints when asked for its version.
+fn about(program: &Path) -> Option<String> {
     let output = Command::new(program)
         .arg("--version")
         .current_dir(std::env::temp_dir())
         .output()
         .ok()
         .filter(|output| output.status.success())?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    Some(number(&text).unwrap_or_default())
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// The first number of a text, and the next one.
