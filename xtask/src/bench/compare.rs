@@ -106,6 +106,8 @@ pub(crate) struct Comparison {
     pub(crate) paired: bool,
     /// Why it may mean less than it seems.
     pub(crate) doubts: Vec<String>,
+    /// Rows that the other side does not have.
+    pub(crate) left_out: Vec<String>,
     pub(crate) differences: Vec<Difference>,
 }
 
@@ -118,6 +120,7 @@ pub(crate) fn beside(results: &Results, who: &str, with: &str) -> Comparison {
         with: with.to_owned(),
         paired: true,
         doubts: Vec::new(),
+        left_out: Vec::new(),
         differences: pairs
             .flat_map(|(old, new)| differences(old, new, stats::paired))
             .collect(),
@@ -138,28 +141,31 @@ pub(crate) fn with_baseline(
             trees(new)
         ));
     }
-    let own = |row: &&Row| OWN.contains(&row.who.as_str());
-    let rows = new.rows.iter().filter(own);
-    let pairs = rows.filter_map(|row| Some((old.row(&row.scenario, &row.who)?, row)));
+    let rows = new.rows.iter().filter(|row| is_own(row));
+    let then = |row: &Row| old.row(&row.scenario, &row.who);
+    let pairs = rows
+        .clone()
+        .filter_map(|row| then(row).map(|old| (old, row)));
+    let without = rows.filter(|row| then(row).is_none());
     Ok(Comparison {
         fixture: new.fixture.clone(),
         with: format!("baseline {name}, {} of {}", old.revision, old.started),
         paired: false,
         doubts: doubts(&old.machine, &new.machine),
+        left_out: without
+            .map(|row| format!("{} ({})", row.scenario, row.who))
+            .collect(),
         differences: pairs
             .flat_map(|(old, new)| differences(old, new, stats::unpaired))
             .collect(),
     })
 }
 
-/// Rows that are Larder's own.
-const OWN: &[&str] = &[
-    "larder",
-    "first run",
-    "first, no memo",
-    "1 at once",
-    "2 at once",
-];
+/// Whether a row is Larder's own.
+fn is_own(row: &Row) -> bool {
+    matches!(row.who.as_str(), "larder" | "first run" | "first, no memo")
+        || row.who.ends_with(" at once")
+}
 
 fn doubts(old: &Machine, new: &Machine) -> Vec<String> {
     let mut doubts = Vec::new();
@@ -300,6 +306,9 @@ fn closing(comparison: &Comparison, limit: Option<f64>) -> String {
         "runs of two sessions, Mann and Whitney's U"
     };
     let mut text = format!("intervals: {:.1} % sure at least; {how}\n", least * 100.0);
+    for row in &comparison.left_out {
+        let _ = writeln!(text, "nothing to compare with: {row}");
+    }
     if let Some(limit) = limit {
         let worse = worse(comparison, limit).count();
         let _ = writeln!(
@@ -435,6 +444,13 @@ mod tests {
             ..old.clone()
         };
         assert!(with_baseline(&old, &other, "main").is_err());
+        let mut more = old.clone();
+        let mut edit = old.rows[0].clone();
+        edit.scenario = "edit".to_owned();
+        more.rows.push(edit);
+        let compared = with_baseline(&old, &more, "main").unwrap();
+        assert_eq!(compared.left_out, ["edit (larder)"]);
+        assert!(text(&compared, None).contains("nothing to compare with: edit (larder)"));
         let mut moved = old.clone();
         moved.machine.processors = 64;
         let compared = with_baseline(&old, &moved, "main").unwrap();

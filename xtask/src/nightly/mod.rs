@@ -268,6 +268,7 @@ mod tests {
                 with: "baseline nightly".to_owned(),
                 paired: false,
                 doubts: doubts.iter().map(|doubt| (*doubt).to_owned()).collect(),
+                left_out: Vec::new(),
                 differences: [Figure::Wall, Figure::Instructions].map(difference).into(),
             }],
             folder: PathBuf::new(),
