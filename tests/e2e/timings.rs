@@ -354,3 +354,96 @@ fn clearing_the_history_forgets_the_runs_and_nothing_else() {
     assert!(ids(&sandbox).is_empty());
     assert_eq!(sandbox.statuses("build", 0)[".#build"], "up-to-date");
 }
+
+#[test]
+fn charts_go_into_files_and_the_terminal_and_the_report_needs_nothing_else() {
+    let sandbox = chain();
+    sandbox.larder("build");
+    for what in ["runs", "phases", "timeline", "cache", "slowest"] {
+        let text = sandbox.larder(&format!("timings chart {what}"));
+        assert_eq!(text.code, 0, "{}", text.all());
+        assert!(
+            text.stdout.lines().count() > 1
+                && text.stdout.lines().all(|line| line.chars().count() <= 80),
+            "{}",
+            text.stdout
+        );
+        for end in ["svg", "png"] {
+            let out = format!("chart-{what}.{end}");
+            let drawn = sandbox.larder(&format!("timings chart {what} --out {out}"));
+            assert_eq!(drawn.code, 0, "{}", drawn.all());
+            let bytes = std::fs::read(sandbox.path(&out)).unwrap();
+            let begin: &[u8] = if end == "svg" {
+                b"<svg"
+            } else {
+                b"\x89PNG\r\n"
+            };
+            assert!(bytes.starts_with(begin), "{out}");
+        }
+    }
+    let timeline = sandbox.read("chart-timeline.svg");
+    assert!(timeline.contains("lib#build"), "{timeline}");
+    assert!(refused(&sandbox, "timings chart --out chart.gif").contains(".svg or .png"));
+    assert_eq!(sandbox.larder("timings report --out report.html").code, 0);
+    let page = sandbox.read("report.html");
+    assert!(
+        page.starts_with("<!doctype html>") || page.starts_with("<!DOCTYPE html>"),
+        "{}",
+        &page[..80]
+    );
+    assert!(
+        !page.contains("src=\"http") && !page.contains("href=\"http"),
+        "it loads nothing"
+    );
+    let data = asked(&sandbox, "timings report --json");
+    assert_eq!(data["runs"].as_array().unwrap().len(), 1);
+    assert_eq!(data["last"]["tasks"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn a_run_is_written_as_a_trace() {
+    let sandbox = chain();
+    assert_eq!(sandbox.larder("build --profile trace.json").code, 0);
+    let trace: Value = serde_json::from_str(&sandbox.read("trace.json")).unwrap();
+    let events = trace["traceEvents"].as_array().unwrap();
+    let slices: Vec<&str> = events
+        .iter()
+        .filter(|event| event["ph"] == "X")
+        .map(|event| event["name"].as_str().unwrap())
+        .collect();
+    for name in [
+        "packages/lib#build",
+        "packages/app#build",
+        "packages/top#build",
+        "load",
+        "plan",
+        "tasks",
+        "remember",
+    ] {
+        assert!(slices.contains(&name), "{name}: {slices:?}");
+    }
+    let start = |name: &str| {
+        let slice = events
+            .iter()
+            .find(|event| event["ph"] == "X" && event["name"] == name)
+            .unwrap();
+        slice["ts"].as_f64().unwrap()
+    };
+    assert!(
+        start("load") < start("plan")
+            && start("plan") < start("tasks")
+            && start("tasks") <= start("packages/lib#build")
+    );
+    let arrows = events.iter().filter(|event| event["ph"] == "s").count();
+    assert_eq!(arrows, 2, "app needs lib, top needs app");
+    // A run in which nothing is to do has a trace as well.
+    assert_eq!(sandbox.larder("build --profile idle.json").code, 0);
+    assert!(sandbox.read("idle.json").contains("\"load\""));
+    let lost = sandbox.larder("build --force --profile nowhere/trace.json");
+    assert_eq!(lost.code, 0, "what the tasks did is done");
+    assert!(
+        lost.stderr.contains("--profile: ") && lost.stderr.contains("cannot be written"),
+        "{}",
+        lost.stderr
+    );
+}

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use timings::{Shown, TimingsAction, TimingsArgs};
+pub use timings::{Chart, Shown, TimingsAction, TimingsArgs};
 
 /// Keeps the work that was already done: put it in front of any build, in any language.
 #[derive(Debug, Parser)]
@@ -67,7 +67,7 @@ pub enum Command {
     Graph(GraphArgs),
     /// Look at, check and trim the cache
     Cache(CacheArgs),
-    /// Show, compare and check what tasks took in earlier runs
+    /// Show, compare, check and draw what tasks took in earlier runs
     Timings(TimingsArgs),
     /// Start, show and stop the background process that watches this workspace, so that runs need not look at every file
     Session(SessionArgs),
@@ -153,6 +153,9 @@ pub struct RunArgs {
     /// Keep this run's record and print its path
     #[arg(long)]
     pub summarize: bool,
+    /// Write this run as a trace, to be opened in Perfetto or speedscope
+    #[arg(long, value_name = "FILE", conflicts_with = "dry")]
+    pub profile: Option<PathBuf>,
     /// Write what this run changed in the outputs into DIR, a new or empty folder: `larder cache apply-delta DIR`
     /// turns the outputs of the run before into those of this one
     #[arg(long, value_name = "DIR", conflicts_with = "dry")]

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 /// Flags of `larder timings`.
 #[derive(Debug, Args)]
@@ -69,6 +69,30 @@ pub enum TimingsAction {
         #[command(flatten)]
         shown: Shown,
     },
+    /// Draw in the terminal or, with --out, into a file
+    Chart {
+        /// What to draw
+        #[arg(value_name = "WHAT", value_enum, default_value = "runs")]
+        what: Chart,
+        /// The file to write: `.svg` or `.png`
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Up to which run
+        #[arg(long, value_name = "RUN", default_value = "last")]
+        run: String,
+        /// So many runs
+        #[arg(long, value_name = "N", default_value_t = 30)]
+        limit: usize,
+    },
+    /// Write a page about all remembered runs: one file that needs no network
+    Report {
+        /// The file to write
+        #[arg(long, value_name = "FILE", default_value = "report.html")]
+        out: PathBuf,
+        /// So many of the newest runs
+        #[arg(long, value_name = "N", default_value_t = 50)]
+        limit: usize,
+    },
 }
 
 /// How a comparison is shown.
@@ -83,4 +107,19 @@ pub struct Shown {
     /// Print Markdown, for a comment on a pull request
     #[arg(long, conflicts_with = "json")]
     pub markdown: bool,
+}
+
+/// What can be drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Chart {
+    /// How long the runs took
+    Runs,
+    /// What the time of each run went to
+    Phases,
+    /// The tasks of one run on its workers, over time
+    Timeline,
+    /// Hit rate and time saved, over the runs
+    Cache,
+    /// The slowest tasks
+    Slowest,
 }

@@ -27,6 +27,7 @@ mod delta;
 mod explain;
 mod keys;
 mod list;
+mod profile;
 mod rounds;
 mod run;
 mod session;

@@ -22,7 +22,7 @@ use crate::session::{Session, phases};
 use crate::show::Show;
 
 use super::summary::summary;
-use super::{Context, Outcome, Usage, print, say, show_cache, told};
+use super::{Context, Outcome, Usage, print, profile, say, show_cache, told};
 
 /// How many run records are kept.
 const KEPT_RECORDS: usize = 100;
@@ -143,16 +143,31 @@ pub(super) fn perform(
     record.left_out.clone_from(&plan.left_out);
     record.started = started.rfc3339();
     record.wall_seconds = clock.now().since(started).as_secs_f64();
-    let phases = phases::phases(&session.timing.take());
+    let spans = session.timing.take();
     let id = format!(
         "{}-{}",
         record.started.replace(':', "-"),
         std::process::id()
     );
-    if record.tasks.iter().any(history::took_part) {
-        let workers = options.concurrency.get();
+    let took_part = record.tasks.iter().any(history::took_part);
+    let profile = args.profile.as_ref().map(|out| context.cwd.join(out));
+    if took_part || profile.is_some() {
+        let (workers, phases) = (options.concurrency.get(), phases::phases(&spans));
         let row = history::row(session, plan, &record, id.clone(), started, workers, phases);
-        record.warnings.extend(history::remember(session, &row));
+        if took_part {
+            record.warnings.extend(history::remember(session, &row));
+        }
+        let before = session
+            .timing
+            .elapsed()
+            .saturating_sub(ended.began.elapsed());
+        let written = profile.map(|out| profile::write(&out, &row, &spans, &ended, before));
+        if let Some(Err(usage)) = written {
+            // What the tasks did is done.
+            record
+                .warnings
+                .push(format!("--profile: {}", usage.message));
+        }
     }
     keep(session, &mut record, &id, args.summarize);
     for warning in &record.warnings {
@@ -296,7 +311,7 @@ pub(super) fn options(
             Continue::Always => FailurePolicy::Always,
         },
         watching: false,
-        sampling: false,
+        sampling: args.profile.is_some(),
     })
 }
 

@@ -55,6 +55,7 @@ fn is_plain(context: &Context<'_>, args: &RunArgs) -> bool {
     !args.verbose
         && !args.show_cache
         && args.write_delta.is_none()
+        && args.profile.is_none()
         && args.selection.graph_filter.is_empty()
         && !args.json
         && !args.summarize

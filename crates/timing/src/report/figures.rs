@@ -108,6 +108,10 @@ pub(super) fn phases(runs: &[RunSummary], frame: Frame) -> Result<String, ChartE
 }
 
 pub(super) fn last_run(last: &LastRun) -> Result<String, ChartError> {
+    both(|frame| timeline_of(last, frame))
+}
+
+pub(super) fn timeline_of(last: &LastRun, frame: Frame) -> Result<String, ChartError> {
     let bar = |task: &LastTask| Bar {
         name: task.task.clone(),
         lane: task.lane,
@@ -122,14 +126,18 @@ pub(super) fn last_run(last: &LastRun) -> Result<String, ChartError> {
         critical: task.critical.is_some(),
     };
     let bars: Vec<Bar> = last.tasks.iter().map(bar).collect();
-    both(|frame| timeline("Timeline of the last run", &last.lanes, &bars, frame))
+    timeline("Timeline of the last run", &last.lanes, &bars, frame)
 }
 
 pub(super) fn slow(data: &ReportData) -> Result<String, ChartError> {
+    both(|frame| slowest_of(data, frame))
+}
+
+pub(super) fn slowest_of(data: &ReportData, frame: Frame) -> Result<String, ChartError> {
     let row = |slow: &super::Slow| Row {
         name: slow.task.clone(),
         seconds: seconds(slow.median_ns),
     };
     let rows: Vec<Row> = data.slowest.iter().take(10).map(row).collect();
-    both(|frame| slowest("Slowest tasks", &rows, frame))
+    slowest("Slowest tasks", &rows, frame)
 }

@@ -3,6 +3,8 @@
 
 mod data;
 #[cfg(feature = "charts")]
+mod figure;
+#[cfg(feature = "charts")]
 mod figures;
 mod gather;
 #[cfg(feature = "charts")]
@@ -13,6 +15,8 @@ mod parts;
 mod tables;
 
 pub use data::{LastRun, LastTask, Regressed, ReportData, RunSummary, Slow, WhatIfRow, Window};
+#[cfg(feature = "charts")]
+pub use figure::{Figure, figure};
 pub use gather::{FORMAT, Source};
 #[cfg(feature = "charts")]
 pub use page::html;

@@ -125,11 +125,7 @@ pub(super) fn compare(before: &Chosen, after: &Chosen, fail_above: f64) -> Compa
 
 /// Compares the newest runs of each task with those before them.
 pub(super) fn check(history: &History, fail_above: f64) -> Result<Compared, Usage> {
-    let mut runs = Vec::new();
-    for run in history.runs(BACK).map_err(failed)? {
-        // Another process may have let it go meanwhile.
-        runs.extend(history.run(&run.id).map_err(failed)?);
-    }
+    let runs = history.runs_with_tasks(BACK).map_err(failed)?;
     let Some(newest) = runs.first() else {
         return Err(Usage::new(super::NOTHING));
     };

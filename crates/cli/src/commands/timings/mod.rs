@@ -2,6 +2,7 @@
 //! Does not know how runs are measured.
 
 mod compare;
+pub(super) mod draw;
 mod runs;
 mod show;
 mod spark;
@@ -75,6 +76,33 @@ pub(super) fn timings(context: &Context<'_>, args: &TimingsArgs) -> Outcome {
                 Some(_) => FOUND,
                 None => exit::SUCCESS,
             })
+        }
+        TimingsAction::Chart {
+            what,
+            out,
+            run,
+            limit,
+        } => {
+            let last = runs::one(&history, &root, run)?.id;
+            let data = draw::data(&history, &root, Some(&last), *limit)?;
+            match out {
+                Some(out) => {
+                    draw::chart(&data, *what, &context.cwd.join(out))?;
+                    say(&format!("wrote {}", out.display()));
+                    Ok(exit::SUCCESS)
+                }
+                None => answer(args, &data, |data| draw::text(data, *what)),
+            }
+        }
+        TimingsAction::Report { out, limit } => {
+            let data = draw::data(&history, &root, None, *limit)?;
+            if args.json {
+                print_json(&data)?;
+            } else {
+                draw::report(&data, &context.cwd.join(out))?;
+                say(&format!("wrote {}", out.display()));
+            }
+            Ok(exit::SUCCESS)
         }
     }
 }

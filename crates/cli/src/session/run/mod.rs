@@ -6,6 +6,7 @@
 
 mod hand_on;
 mod interrupt;
+mod memory;
 mod workers;
 
 pub use hand_on::Handed;
@@ -101,7 +102,7 @@ pub struct Run<'a> {
     /// When the run began.
     pub(super) began: Instant,
     /// Memory of commands over time, if somebody wants it.
-    samples: Option<Mutex<Vec<Sample>>>,
+    samples: Option<Mutex<Vec<memory::Samples>>>,
     /// What the chunks of tasks share.
     pub(super) chunks: chunks::Shared,
 }
@@ -195,8 +196,18 @@ impl<'a> Run<'a> {
     /// Takes in what was seen of a command's memory.
     pub(super) fn sampled(&self, samples: Vec<Sample>) {
         if let Some(all) = &self.samples {
-            lock(all).extend(samples);
+            let ended = Instant::now();
+            lock(all).push(memory::Samples { samples, ended });
         }
+    }
+
+    /// The memory of all commands together, over time since the run began.
+    fn memory(&self) -> Vec<(Duration, u64)> {
+        let all = self
+            .samples
+            .as_ref()
+            .map(|all| std::mem::take(&mut *lock(all)));
+        memory::together(self.began, &all.unwrap_or_default())
     }
 
     /// What to do after a failure.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use larder_graph::{NodeId, Outcome, Schedule, SkipReason};
 
@@ -31,6 +31,10 @@ pub struct Ended {
     pub exit_code: u8,
     /// How many state files were written.
     pub writes: u64,
+    /// When the tasks began.
+    pub began: Instant,
+    /// The memory of all commands together, over time since then; empty unless it was asked for.
+    pub memory: Vec<(Duration, u64)>,
 }
 
 /// Something that goes on beside a run.
@@ -83,6 +87,8 @@ impl Session<'_> {
         let mut ended = Ended {
             writes: run.remember(&results),
             exit_code: run.exit_code(&results),
+            began: run.began,
+            memory: run.memory(),
             results,
         };
         remembering.end();
