@@ -22,7 +22,7 @@ pub struct Series {
 
 /// Draws one bar a category, in which the series lie on each other in their order.
 ///
-/// Of more than eight series, the smallest are added up as `other`. Of more bars than the sheet can show, the last ones
+/// A series without any number above zero has no entry in the legend, but keeps its colour. Of more than eight series, the smallest are added up as `other`. Of more bars than the sheet can show, the last ones
 /// are shown. A bar that dwarfs the others ends at the upper edge under a triangle, with its number.
 ///
 /// # Errors
@@ -41,6 +41,7 @@ pub fn stacked(
     let legend: Vec<_> = SERIES
         .iter()
         .zip(&series)
+        .filter(|(_, series)| series.values.iter().any(|value| sane(*value) > 0.0))
         .map(|(colour, series)| (*colour, series.name.as_str()))
         .collect();
     let nothing = categories.is_empty() || series.is_empty();

@@ -33,6 +33,9 @@ pub(super) fn windowed(
     shown: usize,
     draw: impl Fn(&[RunSummary], Frame) -> Result<String, ChartError>,
 ) -> Result<String, ChartError> {
+    if data.runs.is_empty() {
+        return Ok("<p class=\"none\">There are no runs yet.</p>\n".to_owned());
+    }
     let mut html = String::new();
     for window in &data.windows {
         let runs = &data.runs[data.runs.len().saturating_sub(window.runs)..];
@@ -87,24 +90,45 @@ pub(super) fn phase_names(runs: &[RunSummary]) -> Vec<String> {
     names
 }
 
-pub(super) fn phases(runs: &[RunSummary], frame: Frame) -> Result<String, ChartError> {
+/// The phase that took most of the time of all runs together, if one did so by far: the others cannot be seen beside it.
+pub(super) fn greatest_phase(runs: &[RunSummary]) -> Option<String> {
+    let of = |name: &str| -> u128 {
+        let phases = runs.iter().flat_map(|run| &run.phases);
+        let phases = phases.filter(|phase| name.is_empty() || phase.name == name);
+        phases.map(|phase| u128::from(phase.duration_ns)).sum()
+    };
+    let names = phase_names(runs);
+    let all = of("");
+    names.into_iter().find(|name| of(name) * 4 > all * 3)
+}
+
+/// The phases of each run, but for one.
+pub(super) fn phases(
+    runs: &[RunSummary],
+    without: Option<&str>,
+    frame: Frame,
+) -> Result<String, ChartError> {
     let value = |run: &RunSummary, name: &String| {
         let phases = run.phases.iter().filter(|phase| phase.name == *name);
         phases.map(|phase| seconds(phase.duration_ns)).sum()
     };
+    // What is left out keeps its place, so that the others keep their colours.
+    let keeps = |name: &str| without != Some(name);
     let series = phase_names(runs).into_iter().map(|name| Series {
-        values: runs.iter().map(|run| value(run, &name)).collect(),
+        values: runs
+            .iter()
+            .filter(|_| keeps(&name))
+            .map(|run| value(run, &name))
+            .collect(),
         name,
     });
     let series: Vec<Series> = series.collect();
     let labels: Vec<String> = runs.iter().map(label).collect();
-    stacked(
-        "Phases of recent runs",
-        Unit::Seconds,
-        &labels,
-        &series,
-        frame,
-    )
+    let title = match without {
+        None => "Phases of recent runs".to_owned(),
+        Some(name) => format!("Phases of recent runs without {name}"),
+    };
+    stacked(&title, Unit::Seconds, &labels, &series, frame)
 }
 
 pub(super) fn last_run(last: &LastRun) -> Result<String, ChartError> {
@@ -130,6 +154,9 @@ pub(super) fn timeline_of(last: &LastRun, frame: Frame) -> Result<String, ChartE
 }
 
 pub(super) fn slow(data: &ReportData) -> Result<String, ChartError> {
+    if data.slowest.is_empty() {
+        return Ok(String::new());
+    }
     both(|frame| slowest_of(data, frame))
 }
 

@@ -71,7 +71,10 @@
   // Lists of choices tell of a change; texts of each sign.
   for (const kind of ["input", "change"]) filters.addEventListener(kind, apply);
   filters.addEventListener("submit", (event) => event.preventDefault());
-  filters.addEventListener("reset", () => setTimeout(apply));
+  at("clear").addEventListener("click", () => {
+    filters.reset();
+    apply();
+  });
   filters.hidden = false;
   theme.parentElement.hidden = false;
   apply();

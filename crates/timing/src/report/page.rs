@@ -76,12 +76,13 @@ fn head(data: &ReportData, name: &str) -> String {
     ];
     let mut html = format!(
         "<a class=\"skip\" href=\"#main\">Skip to the report</a>\n<header>\n<div><h1>{name}</h1>\n\
-         <p>Timing report of {} UTC over {} runs</p></div>\n\
+         <p>Timing report of {} UTC over {} run{}</p></div>\n\
          <p class=\"theme\" hidden><label for=\"theme\">Colours</label> <select id=\"theme\">\
          <option value=\"\">as the system</option><option value=\"light\">light</option>\
          <option value=\"dark\">dark</option></select></p>\n</header>\n<nav aria-label=\"Sections\"><ul>",
         moment(&data.generated),
-        data.runs.len()
+        data.runs.len(),
+        if data.runs.len() == 1 { "" } else { "s" }
     );
     for (id, title) in links {
         let _ = write!(html, "<li><a href=\"#{id}\">{title}</a></li>");
@@ -192,15 +193,19 @@ fn filters(data: &ReportData, shown: usize) -> String {
             window.runs
         );
     }
-    html.push_str("</select></p>\n<p><button type=\"reset\">Reset</button></p>\n<output id=\"found\" aria-live=\"polite\"></output>\n</form>\n");
+    html.push_str("</select></p>\n<p><button type=\"button\" id=\"clear\">Reset</button></p>\n<output id=\"found\" aria-live=\"polite\"></output>\n</form>\n");
     html
 }
 
 type Section = (&'static str, &'static str, String, String);
 
 fn sections(data: &ReportData, shown: usize) -> Result<Vec<Section>, ChartError> {
-    let as_table =
-        |body: String| format!("<details><summary>As a table</summary>\n{body}</details>\n");
+    let as_table = |table: String| {
+        if data.runs.is_empty() {
+            return String::new();
+        }
+        format!("<details><summary>As a table</summary>\n{table}</details>\n")
+    };
     let names = figures::phase_names(&data.runs);
     let section = |id, title, words: &str, body| (id, title, words.to_owned(), body);
     let timeline = match &data.last {
@@ -222,8 +227,7 @@ fn sections(data: &ReportData, shown: usize) -> Result<Vec<Section>, ChartError>
             "phases",
             "Phases of recent runs",
             "What the time of each run went into; <q>tasks</q> is the time in which tasks ran.",
-            figures::windowed(data, shown, figures::phases)?
-                + &as_table(tables::phases(data, &names)),
+            phases(data, shown)? + &as_table(tables::phases(data, &names)),
         ),
         section(
             "cache",
@@ -266,6 +270,20 @@ fn sections(data: &ReportData, shown: usize) -> Result<Vec<Section>, ChartError>
             tables::flaky(data),
         ),
     ])
+}
+
+/// The phases, and where one of them hides the others, these once more without it.
+fn phases(data: &ReportData, shown: usize) -> Result<String, ChartError> {
+    let mut html = figures::windowed(data, shown, |runs, frame| {
+        figures::phases(runs, None, frame)
+    })?;
+    if let Some(name) = figures::greatest_phase(&data.runs) {
+        let rest = figures::windowed(data, shown, |runs, frame| {
+            figures::phases(runs, Some(&name), frame)
+        })?;
+        let _ = write!(html, "<h3>Without <q>{}</q></h3>\n{rest}", escape(&name));
+    }
+    Ok(html)
 }
 
 fn last_words(last: Option<&LastRun>) -> String {

@@ -189,6 +189,9 @@ pub(super) fn tasks(last: &LastRun) -> String {
 
 /// What the last run would have been.
 pub(super) fn what_if(data: &ReportData) -> String {
+    if data.last.is_none() {
+        return "<p class=\"none\">There are no runs yet.</p>\n".to_owned();
+    }
     if data.what_if.is_empty() {
         return "<p class=\"none\">No single change would have made the last run shorter.</p>\n"
             .to_owned();

@@ -273,7 +273,7 @@ fn filters(browser: &Browser, data: &ReportData) {
     assert_eq!((visible(), bright()), (names.clone(), places));
     found(names.len());
 
-    browser.click("#filters button[type=reset]");
+    browser.click("#clear");
     browser.click("#state option:nth-child(3)");
     let (names, places) = matching(&|_, restored| restored);
     assert!(!names.is_empty() && names.len() < last.tasks.len());
@@ -286,7 +286,7 @@ fn filters(browser: &Browser, data: &ReportData) {
     // Tasks, slowest, regressed and flaky; the rest lies within closed parts or is not filtered.
     assert_eq!(browser.run(words, &Value::Null), 4);
 
-    browser.click("#filters button[type=reset]");
+    browser.click("#clear");
     let (names, _) = matching(&|_, _| true);
     assert_eq!(visible(), names);
     found(names.len());
@@ -305,7 +305,7 @@ fn windows(browser: &Browser, data: &ReportData) {
         let shown = "return [...document.querySelectorAll('[data-window]')].filter((part) => !part.hidden).map((part) => Number(part.dataset.window))";
         assert_eq!(
             browser.run(shown, &Value::Null),
-            json!(vec![window.runs; 4])
+            json!(vec![window.runs; 5])
         );
         let rows = "return [...document.querySelectorAll('#runs tbody tr')].filter((row) => !row.hidden).length";
         assert_eq!(browser.run(rows, &Value::Null), window.runs);
@@ -400,7 +400,7 @@ fn keyboard(browser: &Browser) {
         "text",
         "state",
         "window",
-        "Reset",
+        "clear",
         "As a table",
     ];
     assert_eq!(order, expected);
