@@ -27,7 +27,7 @@ pub enum Figure {
 pub fn figure(data: &ReportData, which: Figure, frame: Frame) -> Result<String, ChartError> {
     match which {
         Figure::Runs => figures::runs(&data.runs, frame),
-        Figure::Phases => figures::phases(&data.runs, frame),
+        Figure::Phases => figures::phases(&data.runs, None, frame),
         Figure::Cache => figures::cache(&data.runs, frame),
         Figure::Timeline => {
             let last = data.last.clone().unwrap_or_default();
