@@ -36,6 +36,31 @@ pub struct RunRow {
     pub tasks: Vec<TaskRow>,
 }
 
+impl RunRow {
+    /// How many of its tasks ended in this state; those that have no row were up to date.
+    pub fn count(&self, state: CacheState) -> u64 {
+        let rows = self.tasks.iter().filter(|task| task.cache == state).count() as u64;
+        match state {
+            CacheState::UpToDate => rows.saturating_add(u64::from(self.up_to_date)),
+            CacheState::Executed | CacheState::Restored => rows,
+        }
+    }
+
+    /// Whether another run did as much for the same request: as many tasks executed, restored and up to date. Only then can their phases be
+    /// compared, since phases grow with the work.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let states = [
+            CacheState::Executed,
+            CacheState::Restored,
+            CacheState::UpToDate,
+        ];
+        self.request == other.request
+            && states
+                .into_iter()
+                .all(|state| self.count(state) == other.count(state))
+    }
+}
+
 /// A named part of a run that is no task: reading the configuration, planning, writing state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Phase {
@@ -110,4 +135,35 @@ pub enum CacheState {
     Restored,
     /// Its outputs were in place already.
     UpToDate,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_alike_that_did_as_much_for_the_same_request() {
+        let task = |cache| TaskRow {
+            cache,
+            ..TaskRow::default()
+        };
+        let run = RunRow {
+            request: vec!["build".into()],
+            up_to_date: 2,
+            tasks: vec![task(CacheState::Executed), task(CacheState::Restored)],
+            ..RunRow::default()
+        };
+        assert_eq!(run.count(CacheState::UpToDate), 2);
+        let mut other = run.clone();
+        other.tasks.swap(0, 1);
+        other.duration_ns = 9;
+        assert!(run.is_like(&other));
+        other.tasks[0].cache = CacheState::Executed;
+        assert!(!run.is_like(&other), "more was executed");
+        let other = RunRow {
+            request: vec!["test".into()],
+            ..run.clone()
+        };
+        assert!(!run.is_like(&other));
+    }
 }

@@ -147,7 +147,7 @@ fn last_run(run: &RunRow) -> LastRun {
     }
 }
 
-/// The durations of each task and phase on one machine, oldest first.
+/// The durations of each task on one machine, and of each phase in the runs that did as much as the last one, oldest first.
 struct Series<'a> {
     tasks: BTreeMap<&'a str, Vec<u64>>,
     phases: BTreeMap<&'a str, Vec<u64>>,
@@ -166,6 +166,10 @@ impl<'a> Series<'a> {
                     .entry(&task.task)
                     .or_default()
                     .push(task.duration_ns);
+            }
+            // Phases grow with the work.
+            if !runs.last().is_some_and(|last| run.is_like(last)) {
+                continue;
             }
             let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
             for phase in &run.phases {

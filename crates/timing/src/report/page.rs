@@ -226,7 +226,7 @@ fn sections(data: &ReportData, shown: usize) -> Result<Vec<Section>, ChartError>
         section(
             "phases",
             "Phases of recent runs",
-            "What the time of each run went into; <q>tasks</q> is the time in which tasks ran.",
+            "What the work of each run went into, over all its workers.",
             phases(data, shown)? + &as_table(tables::phases(data, &names)),
         ),
         section(

@@ -197,19 +197,12 @@ fn names(runs: &[RunRow]) -> BTreeSet<&str> {
     tasks.map(|task| task.task.as_str()).collect()
 }
 
-/// The runs that did as much as `run`, for the same request: only their phases can be compared.
+/// The runs that did as much as `run`: only their phases can be compared.
 fn alike(runs: &[RunRow], run: &RunRow) -> Vec<RunRow> {
-    let work = |run: &RunRow| {
-        let executed = of(run, CacheState::Executed);
-        (executed, of(run, CacheState::Restored), run.up_to_date)
-    };
-    let same = |other: &&RunRow| other.request == run.request && work(other) == work(run);
-    runs.iter().filter(same).cloned().collect()
-}
-
-fn of(run: &RunRow, state: CacheState) -> u64 {
-    let tasks = run.tasks.iter();
-    tasks.filter(|task| task.cache == state).count() as u64
+    runs.iter()
+        .filter(|other| other.is_like(run))
+        .cloned()
+        .collect()
 }
 
 fn phase_names(runs: &[RunRow]) -> BTreeSet<&str> {
@@ -219,9 +212,9 @@ fn phase_names(runs: &[RunRow]) -> BTreeSet<&str> {
 
 fn side(name: &str, runs: &[RunRow], host: &str) -> Side {
     let runs: Vec<&RunRow> = runs.iter().filter(|run| run.host == host).collect();
-    let of = |state| runs.iter().map(|run| of(run, state)).sum();
-    let (executed, restored): (u64, u64) = (of(CacheState::Executed), of(CacheState::Restored));
-    let up_to_date = runs.iter().map(|run| u64::from(run.up_to_date)).sum();
+    let of = |state| -> u64 { runs.iter().map(|run| run.count(state)).sum() };
+    let (executed, restored) = (of(CacheState::Executed), of(CacheState::Restored));
+    let up_to_date = of(CacheState::UpToDate);
     let all = executed + restored + up_to_date;
     let durations: Vec<u64> = runs.iter().map(|run| run.duration_ns).collect();
     #[allow(clippy::cast_precision_loss)] // A share.
