@@ -21,6 +21,9 @@ pub struct ArchiveEntry {
     pub version: u32,
     /// Its id.
     pub id: EntryId,
+    /// How often it was written: 1, and one more for each later addition, such as the duration of the mirroring.
+    #[serde(default = "first")]
+    pub revision: u32,
     /// When it was made.
     #[serde(default)]
     pub created: Time,
@@ -205,6 +208,7 @@ impl ArchiveEntry {
         Self {
             version: ENTRY_VERSION,
             id,
+            revision: first(),
             created,
             trigger: manual(),
             workspace: String::new(),
@@ -275,6 +279,10 @@ impl ArchiveEntry {
         json.push(b'\n');
         Ok(json)
     }
+}
+
+fn first() -> u32 {
+    1
 }
 
 fn manual() -> String {

@@ -19,7 +19,7 @@ const NANOS_BITS: u32 = 20;
 
 /// The id of an entry: 48 bits of milliseconds, 20 of nanoseconds within one, 60 of randomness. As text, 26 characters that any reader
 /// of ULIDs takes. Ids, and their texts, sort by time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId(u128);
 
 /// A text that is no id.
@@ -66,6 +66,12 @@ impl fmt::Display for EntryId {
             .map(|place| char::from(ALPHABET[(self.0 >> (5 * place)) as usize & 31]))
             .collect();
         to.pad(&text)
+    }
+}
+
+impl fmt::Debug for EntryId {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "EntryId({self})")
     }
 }
 

@@ -3,24 +3,41 @@
 //! What this crate does not know: how tasks are run, how metrics are measured, and where anything lies but the folders it is given.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod bundle;
 #[cfg(test)]
 mod contract;
 mod destination;
+mod digest;
 mod directory;
+mod durable;
 mod faulty;
+mod folder;
 mod format;
 mod gates;
 mod id;
+mod index;
+mod manifests;
 mod memory;
 mod name;
+mod retention;
 mod run;
 mod step;
 mod time;
+mod upload;
 mod validate;
 
+pub use bundle::{
+    ARTIFACTS, Bundle, BundleError, Checked, Extra, Extracted, MANIFESTS, Member, Overwrite,
+    RECORD, artifact, extract_artifacts, members, pack, read_member, verify_bundle,
+};
 pub use destination::{Destination, DestinationError};
+pub use digest::Digests;
 pub use directory::{DirectoryDestination, Durability, prune_oldest};
 pub use faulty::{Fault, Faulty};
+pub use folder::{
+    Archive, ArchiveError, Attest, Fault as ArchiveFault, Listing, Pruned, Verified, open_entry,
+    seal_entry,
+};
 pub use format::{
     ArchiveEntry, Artifact, ENTRY_VERSION, EntryError, EntryStatus, Finding, Host, RepoCommit,
     Severity, StoredFile,
@@ -29,9 +46,13 @@ pub use gates::{
     Change, ChangeError, GateResult, GatesConfig, MetricConfig, Regressions, Side, TimingRegression,
 };
 pub use id::{EntryId, IdError};
+pub use index::Summary;
+pub use manifests::{FileKind, FileState, MANIFESTS_VERSION, Manifests, TaskManifest};
 pub use memory::MemoryDestination;
 pub use name::{Name, NameError};
+pub use retention::{Retention, plan_prune};
 pub use run::{RunError, RunRecord, RunSummary, TaskStatus, TaskSummary};
 pub use step::Step;
 pub use time::{Time, TimeError};
+pub use upload::{Done, Elapsed, Failure, Journal, StepError, Upload, UploadError, pending};
 pub use validate::{Context, Report, RequiredFiles, SizeBudget, TimingValidator, Validator};

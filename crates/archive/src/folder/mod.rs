@@ -1,0 +1,426 @@
+//! The archive's folder: entries, bundles, attestations, the index, and the journals of uploads under way.
+//! Does not know destinations: what is mirrored, and when, is not its affair.
+
+mod prune;
+mod seal;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::bundle::{Bundle, BundleError, pack};
+use crate::digest::Digests;
+use crate::durable::{self, lock_file, sync_folder, temporary_in};
+use crate::format::{ArchiveEntry, EntryError, StoredFile};
+use crate::id::EntryId;
+use crate::index::{self, Index, Summary};
+
+pub use prune::Pruned;
+pub use seal::{open_entry, seal_entry};
+pub use verify::{Fault, Verified};
+
+/// Dead lines that the index may have beside as many as live ones, before it is written anew.
+const SLACK: usize = 256;
+/// How often a list begins anew because entries changed under it.
+const ATTEMPTS: usize = 8;
+
+/// An archive in a folder. Any number of processes may use it at once: one writes at a time, and readers wait for nobody.
+#[derive(Clone, Debug)]
+pub struct Archive {
+    root: PathBuf,
+}
+
+/// What a list found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Listing {
+    /// The entries, oldest first.
+    pub summaries: Vec<Summary>,
+    /// Entries that cannot be read, and why.
+    pub problems: Vec<(EntryId, String)>,
+}
+
+/// Why the archive did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// The system refused something.
+    #[error("cannot {action} `{}`", path.display())]
+    Io {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
+    },
+    /// There is no such entry.
+    #[error("the archive has no entry {id}")]
+    Missing {
+        /// Its id.
+        id: EntryId,
+    },
+    /// Another entry has the id.
+    #[error("the archive has an entry {id} already, with another content")]
+    Exists {
+        /// The id.
+        id: EntryId,
+    },
+    /// An entry cannot be read or written.
+    #[error("the entry `{}` cannot be used: {cause}", path.display())]
+    Entry {
+        /// Its file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        cause: EntryError,
+    },
+    /// The bundle failed.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The provenance could not be signed.
+    #[error("the entry {id} cannot be attested: {why}")]
+    Attest {
+        /// The entry.
+        id: EntryId,
+        /// Why not.
+        why: String,
+    },
+}
+
+/// Makes the attestation of an entry whose bundle is known.
+pub type Attest<'a> = &'a dyn Fn(&ArchiveEntry) -> Result<Vec<u8>, String>;
+
+impl Archive {
+    /// The archive in `root`. Nothing is created before something is kept.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where a file that the archive keeps lies, such as the one a [`StoredFile`] names; `None` for a name that leads elsewhere.
+    pub fn path(&self, name: &str) -> Option<PathBuf> {
+        let name = crate::name::Name::new(name).ok()?;
+        Some(
+            name.components()
+                .fold(self.root.clone(), |path, part| path.join(part)),
+        )
+    }
+
+    /// The name of the file of one revision of an entry. A revision never changes, so its name may be put at a destination.
+    pub fn entry_name(id: EntryId, revision: u32) -> String {
+        format!("entries/{id}.{revision}.json")
+    }
+
+    /// The name of an entry's bundle.
+    pub fn bundle_name(id: EntryId) -> String {
+        format!("bundles/{id}.tar.zst")
+    }
+
+    /// The name of an entry's attestation.
+    pub fn attestation_name(id: EntryId) -> String {
+        format!("attestations/{id}.dsse.json")
+    }
+
+    /// Keeps an entry: packs its bundle, attests it where that is asked for, writes the entry and its line of the index. Afterwards all
+    /// of it would survive a power cut. It may be repeated after any failure or kill: an entry that is there under this id is given back
+    /// as it is, and what was written without its entry is written anew.
+    ///
+    /// # Errors
+    /// Those of [`pack`], of `attest`, and of [`Self::save`]. Nothing is listed then, unless the index alone failed.
+    pub fn keep(
+        &self,
+        bundle: &Bundle<'_>,
+        attest: Option<Attest<'_>>,
+    ) -> Result<ArchiveEntry, ArchiveError> {
+        let mut entry = bundle.entry.clone();
+        let id = entry.id;
+        if let Some(there) = self.entry(id)? {
+            self.save(&there)?;
+            return Ok(there);
+        }
+        self.prepare()?;
+        let name = Self::bundle_name(id);
+        entry.bundle = Some(stored(name.clone(), pack(bundle, &self.root.join(&name))?));
+        entry.attestation = None;
+        if let Some(attest) = attest {
+            let envelope = attest(&entry).map_err(|why| ArchiveError::Attest { id, why })?;
+            let name = Self::attestation_name(id);
+            let path = self.root.join(&name);
+            durable::replace(&path, &envelope).map_err(|cause| failed("write", &path, cause))?;
+            entry.attestation = Some(stored(name, Digests::of(&envelope)));
+        }
+        self.save(&entry)?;
+        Ok(entry)
+    }
+
+    /// Writes an entry, and its line of the index. The same again is harmless.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Exists`] when another content is there; [`ArchiveError::Entry`] for one that JSON cannot hold; [`ArchiveError::Io`].
+    pub fn save(&self, entry: &ArchiveEntry) -> Result<(), ArchiveError> {
+        self.prepare()?;
+        let _lock = self.lock()?;
+        self.write_entry(entry)?;
+        self.append(&Summary::of(entry))
+    }
+
+    /// The latest revision of an entry; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Entry`] when it is damaged or a newer program's; [`ArchiveError::Io`].
+    pub fn entry(&self, id: EntryId) -> Result<Option<ArchiveEntry>, ArchiveError> {
+        for _ in 0..ATTEMPTS {
+            let Some(&revision) = self.revisions()?.get(&id) else {
+                return Ok(None);
+            };
+            if let Some(entry) = self.read_entry(id, revision)? {
+                return Ok(Some(entry));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Changes an entry by writing its next revision. The last revision before stays, for those who are just reading it.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Missing`]; else as [`Self::entry`] and [`Self::save`].
+    pub fn amend(
+        &self,
+        id: EntryId,
+        change: impl FnOnce(&mut ArchiveEntry),
+    ) -> Result<ArchiveEntry, ArchiveError> {
+        self.prepare()?;
+        let _lock = self.lock()?;
+        let mut entry = self.entry(id)?.ok_or(ArchiveError::Missing { id })?;
+        let before = entry.clone();
+        change(&mut entry);
+        (entry.id, entry.revision) = (id, before.revision);
+        if entry == before {
+            return Ok(entry);
+        }
+        entry.revision = before.revision.saturating_add(1);
+        self.write_entry(&entry)?;
+        for old in 1..before.revision {
+            self.remove(&Self::entry_name(id, old))?;
+        }
+        self.append(&Summary::of(&entry))?;
+        Ok(entry)
+    }
+
+    /// All entries, oldest first. The folder of entries says which there are; the index spares reading them. Reads whatever state a
+    /// killed writer left, and writes nothing.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Io`] when the folder cannot be read.
+    pub fn list(&self) -> Result<Listing, ArchiveError> {
+        let mut listing = Listing::default();
+        for _ in 0..ATTEMPTS {
+            let revisions = self.revisions()?;
+            let (found, complete) = self.summaries(&revisions, self.read_index()?)?;
+            listing = found;
+            if complete {
+                break;
+            }
+        }
+        Ok(listing)
+    }
+
+    /// Writes the index anew from the entries.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Io`].
+    pub fn rebuild(&self) -> Result<Listing, ArchiveError> {
+        self.prepare()?;
+        let _lock = self.lock()?;
+        self.write_index(Index::default())
+    }
+
+    /// The summaries of these revisions, and whether all files were still there.
+    fn summaries(
+        &self,
+        revisions: &BTreeMap<EntryId, u32>,
+        mut index: Index,
+    ) -> Result<(Listing, bool), ArchiveError> {
+        let mut listing = Listing::default();
+        let mut complete = true;
+        for (&id, &revision) in revisions {
+            if let Some(summary) = index.summaries.remove(&(id, revision)) {
+                listing.summaries.push(summary);
+                continue;
+            }
+            match self.read_entry(id, revision) {
+                Ok(Some(entry)) => listing.summaries.push(Summary::of(&entry)),
+                Ok(None) => complete = false,
+                Err(error @ ArchiveError::Entry { .. }) => {
+                    listing.problems.push((id, error.to_string()));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((listing, complete))
+    }
+
+    /// Appends a line to a sound index; else writes all of it anew. The caller holds the lock.
+    fn append(&self, summary: &Summary) -> Result<(), ArchiveError> {
+        let index = self.read_index()?;
+        if index.summaries.get(&(summary.id, summary.revision)) == Some(summary) && index.sound {
+            return Ok(());
+        }
+        let ids = index.summaries.keys().map(|&(id, _)| id);
+        let live = ids.collect::<std::collections::BTreeSet<_>>().len();
+        if !index.sound || index.lines > 2 * live + SLACK {
+            return self.write_index(index).map(|_| ());
+        }
+        let path = self.root.join("index");
+        let append = || {
+            let mut file = fs::File::options().append(true).open(&path)?;
+            file.write_all(&index::line(summary))?;
+            file.sync_data()
+        };
+        append().map_err(|cause| failed("append to", &path, cause))
+    }
+
+    /// Writes the index anew, with what the one before knew. The caller holds the lock.
+    fn write_index(&self, before: Index) -> Result<Listing, ArchiveError> {
+        let (listing, _) = self.summaries(&self.revisions()?, before)?;
+        let path = self.root.join("index");
+        durable::replace(&path, &index::write(&listing.summaries))
+            .map_err(|cause| failed("write", &path, cause))?;
+        Ok(listing)
+    }
+
+    fn read_index(&self) -> Result<Index, ArchiveError> {
+        let path = self.root.join("index");
+        let bytes = durable::read(&path).map_err(|cause| failed("read", &path, cause))?;
+        Ok(index::read(&bytes.unwrap_or_default()))
+    }
+
+    /// The latest revision of each entry there is.
+    fn revisions(&self) -> Result<BTreeMap<EntryId, u32>, ArchiveError> {
+        let mut latest = BTreeMap::new();
+        for (id, revision) in self.files()? {
+            let known = latest.entry(id).or_insert(revision);
+            *known = revision.max(*known);
+        }
+        Ok(latest)
+    }
+
+    /// All files of entries. Files with other names are nobody's business.
+    fn files(&self) -> Result<Vec<(EntryId, u32)>, ArchiveError> {
+        let folder = self.root.join("entries");
+        let broken = |cause| failed("list", &folder, cause);
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.map_err(broken)?,
+        };
+        let mut files = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(broken)?.file_name();
+            files.extend(name.to_str().and_then(revision_of));
+        }
+        Ok(files)
+    }
+
+    fn read_entry(&self, id: EntryId, revision: u32) -> Result<Option<ArchiveEntry>, ArchiveError> {
+        let path = self.root.join(Self::entry_name(id, revision));
+        let Some(bytes) = durable::read(&path).map_err(|cause| failed("read", &path, cause))?
+        else {
+            return Ok(None);
+        };
+        let cause = match open_entry(&bytes) {
+            Ok(entry) if (entry.id, entry.revision) == (id, revision) => return Ok(Some(entry)),
+            Ok(_) => EntryError::Malformed {
+                why: "it is another entry under this one's name".into(),
+            },
+            Err(cause) => cause,
+        };
+        Err(ArchiveError::Entry { path, cause })
+    }
+
+    /// Creates the file of a revision, whole or not at all. The caller holds the lock.
+    fn write_entry(&self, entry: &ArchiveEntry) -> Result<(), ArchiveError> {
+        let path = self.root.join(Self::entry_name(entry.id, entry.revision));
+        let bytes = seal_entry(entry).map_err(|cause| ArchiveError::Entry {
+            path: path.clone(),
+            cause,
+        })?;
+        let write = || {
+            let mut file = temporary_in(durable::parent(&path))?;
+            file.write_all(&bytes)?;
+            file.as_file().sync_all()?;
+            match file.persist_noclobber(&path) {
+                Err(refused) if refused.error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(refused.error);
+                }
+                Err(_) if fs::read(&path)? != bytes => return Ok(false),
+                _ => {}
+            }
+            sync_folder(durable::parent(&path))?;
+            Ok(true)
+        };
+        match write() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(ArchiveError::Exists { id: entry.id }),
+            Err(cause) => Err(failed("write", &path, cause)),
+        }
+    }
+
+    fn remove(&self, name: &str) -> Result<bool, ArchiveError> {
+        let path = self.root.join(name);
+        durable::remove(&path).map_err(|cause| failed("delete", &path, cause))
+    }
+
+    fn lock(&self) -> Result<fs::File, ArchiveError> {
+        let path = self.root.join("index.lock");
+        let lock = lock_file(&path).and_then(|file| file.lock().map(|()| file));
+        lock.map_err(|cause| failed("lock", &path, cause))
+    }
+
+    pub(crate) fn prepare(&self) -> Result<(), ArchiveError> {
+        for name in ["entries", "bundles", "attestations", "uploads"] {
+            let path = self.root.join(name);
+            if path.is_dir() {
+                continue;
+            }
+            fs::create_dir_all(&path)
+                .and_then(|()| sync_folder(&self.root))
+                .and_then(|()| sync_folder(durable::parent(&self.root)))
+                .map_err(|cause| failed("create", &path, cause))?;
+        }
+        Ok(())
+    }
+}
+
+fn stored(name: String, digests: Digests) -> StoredFile {
+    StoredFile {
+        name,
+        size: digests.size,
+        blake3: digests.blake3,
+        sha256: digests.sha256,
+    }
+}
+
+/// Id and revision of a file's name; only the one name that is written for them.
+fn revision_of(name: &str) -> Option<(EntryId, u32)> {
+    let (id, revision) = name.strip_suffix(".json")?.split_once('.')?;
+    let (id, revision) = (id.parse().ok()?, revision.parse().ok()?);
+    (Archive::entry_name(id, revision).strip_prefix("entries/") == Some(name))
+        .then_some((id, revision))
+}
+
+fn failed(action: &'static str, path: &Path, cause: io::Error) -> ArchiveError {
+    let path = path.to_owned();
+    ArchiveError::Io {
+        action,
+        path,
+        cause,
+    }
+}
