@@ -25,6 +25,8 @@ mod step;
 mod time;
 mod upload;
 mod validate;
+#[cfg(feature = "git")]
+pub mod repos;
 
 pub use bundle::{
     ARTIFACTS, Bundle, BundleError, Checked, Extra, Extracted, MANIFESTS, Member, Overwrite,
