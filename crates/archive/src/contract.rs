@@ -39,7 +39,44 @@ pub(crate) fn holds(destination: &dyn Destination) {
     assert_eq!(destination.get(&name("b.json/x")).unwrap(), None);
     assert_eq!(destination.list().unwrap().len(), 3);
 
+    files_are_as_good_as_bytes(destination);
     one_of_many_wins(destination);
+}
+
+fn files_are_as_good_as_bytes(destination: &dyn Destination) {
+    let name = |text: &str| Name::new(text).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    let content: Vec<u8> = (0..200_000_u32).flat_map(u32::to_le_bytes).collect();
+    std::fs::write(&file, &content).unwrap();
+    let big = name("files/big");
+    let read = |name: &Name| {
+        let mut read = Vec::new();
+        let there = destination.read_into(name, &mut read).unwrap();
+        there.then_some(read)
+    };
+    assert_eq!(read(&big), None);
+    destination.put_file(&big, &file).unwrap();
+    assert_eq!(read(&big).as_ref(), Some(&content));
+    assert_eq!(destination.get(&big).unwrap(), Some(content.clone()));
+    // By whichever way it came.
+    destination.put_file(&big, &file).unwrap();
+    destination.put(&big, &content).unwrap();
+    for other in [&content[1..], &content[..799_999], b""] {
+        std::fs::write(&file, other).unwrap();
+        assert!(matches!(
+            destination.put_file(&big, &file),
+            Err(DestinationError::Exists { .. })
+        ));
+    }
+    assert_eq!(read(&big), Some(content));
+    let missing = folder.path().join("missing");
+    assert!(matches!(
+        destination.put_file(&name("files/missing"), &missing),
+        Err(DestinationError::Io { .. })
+    ));
+    assert_eq!(read(&name("files/missing")), None);
+    assert_eq!(destination.list().unwrap().len(), 4);
 }
 
 fn one_of_many_wins(destination: &dyn Destination) {

@@ -1,7 +1,8 @@
 //! The seam: what every place that keeps records promises.
 //! Does not know of folders or networks.
 
-use std::io;
+use std::io::{self, Write};
+use std::path::Path;
 
 use crate::name::Name;
 
@@ -22,11 +23,38 @@ pub trait Destination: Send + Sync {
     /// [`DestinationError::Exists`] when another content is there; [`DestinationError::Io`] when the place fails.
     fn put(&self, name: &Name, content: &[u8]) -> Result<(), DestinationError>;
 
+    /// Stores what the file holds, as [`put`](Self::put) does. Places for big files override it, so as not to hold one in memory.
+    ///
+    /// # Errors
+    /// Those of `put`; [`DestinationError::Io`] when the file cannot be read.
+    fn put_file(&self, name: &Name, file: &Path) -> Result<(), DestinationError> {
+        let content = std::fs::read(file).map_err(|cause| unreadable(file, cause))?;
+        self.put(name, &content)
+    }
+
     /// The content under `name`; `None` when there is none.
     ///
     /// # Errors
     /// [`DestinationError::Io`] when the place fails.
     fn get(&self, name: &Name) -> Result<Option<Vec<u8>>, DestinationError>;
+
+    /// Writes the content under `name` to `to`, and gives whether there is one. Places for big files override it, as `put_file`. After an
+    /// error `to` may have got part of it.
+    ///
+    /// # Errors
+    /// [`DestinationError::Io`] when the place or `to` fails.
+    fn read_into(&self, name: &Name, to: &mut dyn Write) -> Result<bool, DestinationError> {
+        let Some(content) = self.get(name)? else {
+            return Ok(false);
+        };
+        to.write_all(&content)
+            .map_err(|cause| DestinationError::Io {
+                action: "hand on",
+                place: name.to_string(),
+                cause,
+            })?;
+        Ok(true)
+    }
 
     /// All names, sorted by their bytes.
     ///
@@ -55,4 +83,13 @@ pub enum DestinationError {
         #[source]
         cause: io::Error,
     },
+}
+
+/// A file that was to be put cannot be read.
+pub(crate) fn unreadable(file: &Path, cause: io::Error) -> DestinationError {
+    DestinationError::Io {
+        action: "read",
+        place: file.display().to_string(),
+        cause,
+    }
 }

@@ -2,13 +2,13 @@
 //! Does not know what the records mean; the least name counts as the oldest.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
-use crate::destination::{Destination, DestinationError};
+use crate::destination::{Destination, DestinationError, unreadable};
 use crate::durable::{TEMPORARY, parent, sync_folder, temporary_in};
 use crate::name::Name;
 
@@ -89,9 +89,9 @@ impl DirectoryDestination {
         path
     }
 
-    fn temporary(&self, content: &[u8]) -> io::Result<NamedTempFile> {
+    fn temporary(&self, content: &mut dyn Read) -> io::Result<NamedTempFile> {
         let mut file = temporary_in(&self.root)?;
-        file.write_all(content)?;
+        io::copy(content, file.as_file_mut())?;
         if self.durability == Durability::Synced {
             file.as_file().sync_all()?;
         }
@@ -99,10 +99,17 @@ impl DirectoryDestination {
     }
 }
 
-impl Destination for DirectoryDestination {
-    fn put(&self, name: &Name, content: &[u8]) -> Result<(), DestinationError> {
+impl DirectoryDestination {
+    /// Puts what `content` gives; what is there already is held against it by `is_same`.
+    fn store(
+        &self,
+        name: &Name,
+        content: &mut dyn Read,
+        is_same: &dyn Fn(&Path) -> Result<bool, DestinationError>,
+    ) -> Result<(), DestinationError> {
+        let exists = || Err(DestinationError::Exists { name: name.clone() });
         let Some(folders) = self.folders(name, true)? else {
-            return Err(DestinationError::Exists { name: name.clone() });
+            return exists();
         };
         let path = self.path(name);
         let file = self
@@ -112,8 +119,8 @@ impl Destination for DirectoryDestination {
             if refused.error.kind() != ErrorKind::AlreadyExists {
                 return Err(failed("create", &path, refused.error));
             }
-            if self.get(name)?.as_deref() != Some(content) {
-                return Err(DestinationError::Exists { name: name.clone() });
+            if !self.is_record(name)? || !is_same(&path)? {
+                return exists();
             }
             // Whoever wrote it may have died before its sync.
             if self.durability == Durability::Synced {
@@ -130,23 +137,60 @@ impl Destination for DirectoryDestination {
         Ok(())
     }
 
-    fn get(&self, name: &Name) -> Result<Option<Vec<u8>>, DestinationError> {
+    /// Whether a file is there, which no link leads to.
+    fn is_record(&self, name: &Name) -> Result<bool, DestinationError> {
         if self.folders(name, false)?.is_none() {
-            return Ok(None);
+            return Ok(false);
         }
         let path = self.path(name);
         match fs::symlink_metadata(&path) {
-            Ok(found) if !found.is_file() => return Ok(None),
-            Err(cause) if cause.kind() != ErrorKind::NotFound => {
-                return Err(failed("examine", &path, cause));
-            }
-            _ => {}
+            Ok(found) => Ok(found.is_file()),
+            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(false),
+            Err(cause) => Err(failed("examine", &path, cause)),
         }
-        match fs::read(&path) {
-            Ok(content) => Ok(Some(content)),
+    }
+
+    fn open_record(&self, name: &Name) -> Result<Option<File>, DestinationError> {
+        if !self.is_record(name)? {
+            return Ok(None);
+        }
+        let path = self.path(name);
+        match File::open(&path) {
+            Ok(file) => Ok(Some(file)),
             Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
             Err(cause) => Err(failed("read", &path, cause)),
         }
+    }
+}
+
+impl Destination for DirectoryDestination {
+    fn put(&self, name: &Name, mut content: &[u8]) -> Result<(), DestinationError> {
+        let whole = content;
+        self.store(name, &mut content, &|path| {
+            let there = fs::read(path).map_err(|cause| failed("read", path, cause))?;
+            Ok(there == whole)
+        })
+    }
+
+    fn put_file(&self, name: &Name, file: &Path) -> Result<(), DestinationError> {
+        let open = || File::open(file).map_err(|cause| unreadable(file, cause));
+        self.store(name, &mut open()?, &|path| {
+            let there = File::open(path).map_err(|cause| failed("read", path, cause))?;
+            is_same(open()?, there).map_err(|cause| failed("read", path, cause))
+        })
+    }
+
+    fn get(&self, name: &Name) -> Result<Option<Vec<u8>>, DestinationError> {
+        let mut content = Vec::new();
+        Ok(self.read_into(name, &mut content)?.then_some(content))
+    }
+
+    fn read_into(&self, name: &Name, to: &mut dyn Write) -> Result<bool, DestinationError> {
+        let Some(mut file) = self.open_record(name)? else {
+            return Ok(false);
+        };
+        io::copy(&mut file, to).map_err(|cause| failed("read", &self.path(name), cause))?;
+        Ok(true)
     }
 
     fn list(&self) -> Result<Vec<Name>, DestinationError> {
@@ -212,6 +256,25 @@ pub fn prune_oldest(
     Ok(names)
 }
 
+fn is_same(one: File, other: File) -> io::Result<bool> {
+    if one.metadata()?.len() != other.metadata()?.len() {
+        return Ok(false);
+    }
+    let (mut one, mut other) = (BufReader::new(one), BufReader::new(other));
+    loop {
+        let (left, right) = (one.fill_buf()?, other.fill_buf()?);
+        let common = left.len().min(right.len());
+        if common == 0 {
+            return Ok(left.is_empty() && right.is_empty());
+        }
+        if left[..common] != right[..common] {
+            return Ok(false);
+        }
+        one.consume(common);
+        other.consume(common);
+    }
+}
+
 fn remove(path: &Path) -> Result<(), DestinationError> {
     match fs::remove_file(path) {
         Err(cause) if cause.kind() != ErrorKind::NotFound => Err(failed("delete", path, cause)),
@@ -266,7 +329,7 @@ mod tests {
             let root = folder.path().join("not/yet/there");
             contract::holds(&DirectoryDestination::open(&root, durability).unwrap());
             // Nothing temporary is left, and what is there is a plain file with the content.
-            assert_eq!(files(&root), ["a", "b.json", "c", "race"]);
+            assert_eq!(files(&root), ["a", "b.json", "c", "files", "race"]);
             assert_eq!(fs::read(root.join("b.json")).unwrap(), b"one\0two");
         }
     }

@@ -1,7 +1,8 @@
 //! A wrapper that fails one call of the destination inside it, for tests of those who use destinations.
 //! Does not know which destination that is.
 
-use std::io;
+use std::io::{self, Write};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::destination::{Destination, DestinationError};
@@ -69,8 +70,16 @@ impl<D: Destination> Destination for Faulty<D> {
         self.call(|| self.inner.put(name, content))
     }
 
+    fn put_file(&self, name: &Name, file: &Path) -> Result<(), DestinationError> {
+        self.call(|| self.inner.put_file(name, file))
+    }
+
     fn get(&self, name: &Name) -> Result<Option<Vec<u8>>, DestinationError> {
         self.call(|| self.inner.get(name))
+    }
+
+    fn read_into(&self, name: &Name, to: &mut dyn Write) -> Result<bool, DestinationError> {
+        self.call(|| self.inner.read_into(name, to))
     }
 
     fn list(&self) -> Result<Vec<Name>, DestinationError> {

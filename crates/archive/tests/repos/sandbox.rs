@@ -104,6 +104,7 @@ impl Sandbox {
             ("PATH".into(), path),
             ("HOME".into(), self.at("home").into()),
             ("GIT_CONFIG_NOSYSTEM".into(), "1".into()),
+            ("GIT_TEMPLATE_DIR".into(), "".into()),
         ];
         for (name, value) in [
             ("GIT_CONFIG_COUNT", "1"),
