@@ -7,10 +7,12 @@ mod bundle;
 #[cfg(test)]
 mod contract;
 mod destination;
+mod diff;
 mod digest;
 mod directory;
 mod durable;
 mod faulty;
+mod filter;
 mod folder;
 mod format;
 mod gates;
@@ -33,19 +35,21 @@ pub use bundle::{
     RECORD, artifact, extract_artifacts, members, pack, read_member, verify_bundle,
 };
 pub use destination::{Destination, DestinationError};
+pub use diff::{DiffSide, Difference, FileChange, ItemChange, VariableChange, diff};
 pub use digest::Digests;
 pub use directory::{DirectoryDestination, Durability, prune_oldest};
 pub use faulty::{Fault, Faulty};
+pub use filter::{Filter, last_accepted};
 pub use folder::{
-    Archive, ArchiveError, Attest, Fault as ArchiveFault, Listing, Pruned, Verified, open_entry,
-    seal_entry,
+    Archive, ArchiveError, Attest, FileFault, Listing, Pruned, Verified, open_entry, seal_entry,
 };
 pub use format::{
     ArchiveEntry, Artifact, ENTRY_VERSION, EntryError, EntryStatus, Finding, Host, RepoCommit,
     Severity, StoredFile,
 };
 pub use gates::{
-    Change, ChangeError, GateResult, GatesConfig, MetricConfig, Regressions, Side, TimingRegression,
+    Change, ChangeError, GateInput, GateResult, GatesConfig, MetricConfig, Regressions, Side,
+    TimingRegression, evaluate, metric_of_json, metric_of_output, verdict,
 };
 pub use id::{EntryId, IdError};
 pub use index::Summary;

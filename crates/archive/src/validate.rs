@@ -70,28 +70,23 @@ impl Validator for TimingValidator {
             archive_timings,
             ..
         } = context.entry;
+        let phases = phase_timings.iter().map(|(name, &s)| ("phase", &**name, s));
+        let steps = archive_timings
+            .iter()
+            .map(|(step, &s)| ("archive", step.name(), s));
         let mut report = Report::default();
-        let mut add = |group: &str, name: &str, seconds: f64| {
-            *report.metrics.entry(format!("timing.{group}")).or_default() += seconds;
-            report
-                .metrics
-                .insert(format!("timing.{group}.{name}"), seconds);
-        };
-        for (phase, &seconds) in phase_timings {
-            add("phase", phase, seconds);
-        }
-        for (step, &seconds) in archive_timings {
-            add("archive", step.name(), seconds);
-        }
-        for (name, seconds) in &report.metrics {
-            if !seconds.is_finite() || *seconds < 0.0 {
+        for (group, name, seconds) in phases.chain(steps) {
+            let name = format!("timing.{group}.{name}");
+            if !seconds.is_finite() || seconds < 0.0 {
                 let message = format!("`{name}` is {seconds} seconds, which is no duration");
                 report
                     .findings
                     .push(finding(self, Severity::Error, message));
+                continue;
             }
+            *report.metrics.entry(format!("timing.{group}")).or_default() += seconds;
+            report.metrics.insert(name, seconds);
         }
-        report.metrics.retain(|_, seconds| seconds.is_finite());
         Ok(report)
     }
 }
@@ -158,5 +153,104 @@ fn finding(validator: &dyn Validator, severity: Severity, message: String) -> Fi
         validator: validator.name().to_owned(),
         severity,
         message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::Artifact;
+    use crate::id::EntryId;
+    use crate::run::RunRecord;
+    use crate::step::Step;
+    use crate::time::Time;
+
+    fn entry() -> ArchiveEntry {
+        ArchiveEntry::new(
+            EntryId::new(Time::default(), 0),
+            Time::default(),
+            RunRecord::default(),
+        )
+    }
+
+    fn look(validator: &dyn Validator, entry: &ArchiveEntry) -> Report {
+        let previous = None;
+        validator.validate(Context { entry, previous }).unwrap()
+    }
+
+    fn messages(report: &Report) -> Vec<&str> {
+        report
+            .findings
+            .iter()
+            .map(|finding| finding.message.as_str())
+            .collect()
+    }
+
+    #[test]
+    fn timings_of_both_kinds_become_one_set() {
+        let mut entry = entry();
+        entry.phase_timings = [("sync".to_owned(), 2.0), ("build".to_owned(), 1.0)].into();
+        entry.archive_timings = [(Step::Sync, 0.5), (Step::Collect, 0.25)].into();
+        let report = look(&TimingValidator, &entry);
+        let expected = [
+            ("timing.archive", 0.75),
+            ("timing.archive.collect", 0.25),
+            ("timing.archive.sync", 0.5),
+            ("timing.phase", 3.0),
+            ("timing.phase.build", 1.0),
+            ("timing.phase.sync", 2.0),
+        ];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value));
+        assert_eq!(report.metrics, expected.into());
+        assert_eq!(messages(&report), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_no_duration_is_found_and_left_out() {
+        let mut entry = entry();
+        entry.phase_timings = [("build".to_owned(), -1.0), ("test".to_owned(), f64::NAN)].into();
+        let report = look(&TimingValidator, &entry);
+        assert!(report.metrics.is_empty());
+        assert_eq!(report.findings.len(), 2);
+        assert!(report.findings[0].message.contains("timing.phase.build"));
+    }
+
+    #[test]
+    fn required_files_and_sizes() {
+        let mut entry = entry();
+        for (name, size) in [("a", 10), ("b", 20)] {
+            entry.artifacts.push(Artifact {
+                name: name.into(),
+                size,
+                blake3: String::new(),
+                sha256: String::new(),
+                executable: false,
+            });
+        }
+        let names = vec!["a".into(), "c".into()];
+        let report = look(&RequiredFiles { names }, &entry);
+        assert_eq!(
+            messages(&report),
+            ["`c` is required and not among the artifacts"]
+        );
+        assert_eq!(report.findings[0].validator, "required-files");
+
+        let budget = |total, b| SizeBudget {
+            total: Some(total),
+            each: [("b".to_owned(), b), ("gone".to_owned(), 0)].into(),
+        };
+        let report = look(&budget(30, 20), &entry);
+        assert_eq!(messages(&report), [""; 0], "the bound itself is allowed");
+        assert_eq!(report.metrics, [("size.artifacts".to_owned(), 30.0)].into());
+        let report = look(&budget(29, 19), &entry);
+        assert_eq!(
+            messages(&report),
+            [
+                "all artifacts together: 30 bytes, and 29 are allowed",
+                "`b`: 20 bytes, and 19 are allowed"
+            ]
+        );
+        entry.artifacts[0].size = u64::MAX;
+        assert_eq!(look(&budget(30, 20), &entry).findings.len(), 1);
     }
 }

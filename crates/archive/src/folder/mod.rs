@@ -21,7 +21,7 @@ use crate::index::{self, Index, Summary};
 
 pub use prune::Pruned;
 pub use seal::{open_entry, seal_entry};
-pub use verify::{Fault, Verified};
+pub use verify::{FileFault, Verified};
 
 /// Dead lines that the index may have beside as many as live ones, before it is written anew.
 const SLACK: usize = 256;

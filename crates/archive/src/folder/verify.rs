@@ -11,7 +11,7 @@ use crate::id::EntryId;
 
 /// Something in the archive that is not as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct FileFault {
     /// The file, by its name in the archive.
     pub file: String,
     /// What is wrong, in words.
@@ -24,7 +24,7 @@ pub struct Verified {
     /// Files that are as they were written.
     pub sound: Vec<String>,
     /// The others.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<FileFault>,
 }
 
 impl Archive {
@@ -142,7 +142,7 @@ impl Verified {
     fn note(&mut self, file: String, found: Result<(), String>) {
         match found {
             Ok(()) => self.sound.push(file),
-            Err(why) => self.faults.push(Fault { file, why }),
+            Err(why) => self.faults.push(FileFault { file, why }),
         }
     }
 }

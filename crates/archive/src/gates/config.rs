@@ -81,16 +81,17 @@ pub struct ChangeError {
 }
 
 impl Change {
-    /// Whether `new` may follow `old`.
+    /// Whether `new` may follow `old`. What is off by a billionth is allowed: decimal fractions are not exact.
     pub fn allows(&self, old: f64, new: f64) -> bool {
         let bound = if self.percent {
             old.abs() * self.amount / 100.0
         } else {
             self.amount
         };
+        let slack = 1e-9 * old.abs().max(new.abs());
         match self.side {
-            Side::AtLeast => new - old >= bound,
-            Side::AtMost => new - old <= bound,
+            Side::AtLeast => new - old >= bound - slack,
+            Side::AtMost => new - old <= bound + slack,
         }
     }
 }

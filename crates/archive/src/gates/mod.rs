@@ -2,10 +2,14 @@
 //! Does not know how metrics are measured, nor what becomes of a rejected entry.
 
 mod config;
+mod evaluate;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 
 pub use config::{Change, ChangeError, GatesConfig, MetricConfig, Regressions, Side};
+pub use evaluate::{GateInput, evaluate, metric_of_json, metric_of_output, verdict};
 
 /// What one gate said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
