@@ -9,9 +9,10 @@ use std::time::Duration;
 use tempfile::NamedTempFile;
 
 use crate::destination::{Destination, DestinationError, unreadable};
-use crate::durable::{TEMPORARY, parent, sync_folder, temporary_in};
 use crate::name::Name;
 
+/// Files of unfinished puts begin so; no [`Name`] does.
+pub(crate) const TEMPORARY: &str = ".put-";
 /// A temporary file older than this belongs to a process that died.
 const ABANDONED: Duration = Duration::from_hours(24);
 
@@ -43,8 +44,12 @@ impl DirectoryDestination {
     ) -> Result<Self, DestinationError> {
         let root = root.into();
         fs::create_dir_all(&root).map_err(|cause| failed("create", &root, cause))?;
-        if durability == Durability::Synced {
-            let parent = parent(&root);
+        if let (Durability::Synced, Some(parent)) = (durability, root.parent()) {
+            let parent = if parent.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                parent
+            };
             sync_folder(parent).map_err(|cause| failed("sync", parent, cause))?;
         }
         Ok(Self { root, durability })
@@ -90,7 +95,15 @@ impl DirectoryDestination {
     }
 
     fn temporary(&self, content: &mut dyn Read) -> io::Result<NamedTempFile> {
-        let mut file = temporary_in(&self.root)?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(TEMPORARY);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            // As any new file: the umask decides, not the privacy of temporary files.
+            builder.permissions(fs::Permissions::from_mode(0o666));
+        }
+        let mut file = builder.tempfile_in(&self.root)?;
         io::copy(content, file.as_file_mut())?;
         if self.durability == Durability::Synced {
             file.as_file().sync_all()?;
@@ -280,6 +293,18 @@ fn remove(path: &Path) -> Result<(), DestinationError> {
         Err(cause) if cause.kind() != ErrorKind::NotFound => Err(failed("delete", path, cause)),
         _ => Ok(()),
     }
+}
+
+#[cfg(unix)]
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+// Windows has no way to sync a folder without special rights.
+#[cfg(not(unix))]
+#[allow(clippy::unnecessary_wraps)]
+pub(crate) fn sync_folder(_folder: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(unix)]

@@ -7,8 +7,7 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-/// Files of unfinished writes begin so; no [`crate::Name`] does.
-pub(crate) const TEMPORARY: &str = ".put-";
+pub(crate) use crate::directory::{TEMPORARY, sync_folder};
 
 /// A new file under a temporary name, with the permissions of any new file: the umask decides, not the privacy of temporary files.
 pub(crate) fn temporary_in(folder: &Path) -> io::Result<NamedTempFile> {
@@ -46,18 +45,6 @@ pub(crate) fn parent(path: &Path) -> &Path {
     path.parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."))
-}
-
-#[cfg(unix)]
-pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-// Windows has no way to sync a folder without special rights.
-#[cfg(not(unix))]
-#[allow(clippy::unnecessary_wraps)]
-pub(crate) fn sync_folder(_folder: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 /// The content of a file; `None` when it is missing.
