@@ -21,6 +21,7 @@ mod index;
 mod manifests;
 mod memory;
 mod name;
+pub mod outbox;
 mod retention;
 mod run;
 mod step;
