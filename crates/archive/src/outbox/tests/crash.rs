@@ -9,12 +9,14 @@ use crate::Destination as _;
 use crate::outbox::{Drained, Enqueued};
 
 /// What is left of the names that were not synced.
-const CUTS: [Option<u32>; 5] = [
+const CUTS: [Option<u32>; 7] = [
     None,
     Some(0),
     Some(u32::MAX),
     Some(0x5555_5555),
+    Some(0xAAAA_AAAA),
     Some(0x3333_3333),
+    Some(0xCCCC_CCCC),
 ];
 
 fn crash(world: &World, cut: Option<u32>) {
@@ -76,42 +78,49 @@ fn what_was_acknowledged_is_delivered_wherever_noting_died() {
 
 #[test]
 fn nothing_is_lost_doubled_or_half_visible_wherever_a_drain_died() {
-    at_each_step(|fuse, cut| {
-        let world = World::new();
-        let entries = ["e1", "e2"];
-        for (at, entry) in entries.iter().enumerate() {
-            let delivery = world.delivery(entry);
-            world.alive().enqueue(&delivery, at as u64).unwrap();
-        }
-        let dying = world.outbox(fuse);
-        let died = world.drain_with(&dying, fuse, &patient());
-        assert!(!fuse.is_burnt() || died.is_err() || is_pending(&died));
-        world.assert_nothing_half();
-        crash(&world, cut);
-        let outbox = world.alive();
-        let status = outbox.status().unwrap();
-        assert!(status.damaged.is_empty() && status.failed.is_empty());
-        let noted = status.pending.len() + status.done.len();
-        assert_eq!(noted, 2, "{status:?}");
-        for record in &status.done {
-            assert!(
-                world
-                    .place
-                    .list()
-                    .unwrap()
-                    .iter()
-                    .any(|name| { name.as_str() == format!("entries/{}", record.entry) })
-            );
-        }
-        world.drain(&outbox, &Arc::new(Fuse::never())).unwrap();
-        world.assert_arrived(&entries);
-        crash(&world, cut);
-        let status = world.alive().status().unwrap();
-        assert_eq!((status.done.len(), status.pending.len()), (2, 0));
-        for record in status.done {
-            assert!(record.parts.iter().all(|part| part.sent.is_some()));
-        }
-    });
+    for second in [None, Some(0x5555_5555), Some(0xAAAA_AAAA)] {
+        at_each_step(|fuse, cut| one_drain_dies(fuse, cut, second));
+    }
+}
+
+fn one_drain_dies(fuse: &Arc<Fuse>, cut: Option<u32>, second: Option<u32>) {
+    let world = World::new();
+    let entries = ["e1", "e2"];
+    for (at, entry) in entries.iter().enumerate() {
+        let delivery = world.delivery(entry);
+        world.alive().enqueue(&delivery, at as u64).unwrap();
+    }
+    let dying = world.outbox(fuse);
+    let died = world.drain_with(&dying, fuse, &patient());
+    assert!(!fuse.is_burnt() || died.is_err() || is_pending(&died));
+    world.assert_nothing_half();
+    crash(&world, cut);
+    let outbox = world.alive();
+    let status = outbox.status().unwrap();
+    assert!(status.damaged.is_empty() && status.failed.is_empty());
+    let noted = status.pending.len() + status.done.len();
+    assert_eq!(noted, 2, "{status:?}");
+    for record in &status.done {
+        assert!(
+            world
+                .place
+                .list()
+                .unwrap()
+                .iter()
+                .any(|name| { name.as_str() == format!("entries/{}", record.entry) })
+        );
+    }
+    world.drain(&outbox, &Arc::new(Fuse::never())).unwrap();
+    world.assert_arrived(&entries);
+    crash(&world, second);
+    world
+        .drain(&world.alive(), &Arc::new(Fuse::never()))
+        .unwrap();
+    let status = world.alive().status().unwrap();
+    assert_eq!((status.done.len(), status.pending.len()), (2, 0));
+    for record in status.done {
+        assert!(record.parts.iter().all(|part| part.sent.is_some()));
+    }
 }
 
 /// A dead process does not wait.
@@ -128,10 +137,6 @@ fn is_pending(drained: &Result<Drained, crate::outbox::OutboxError>) -> bool {
 
 #[test]
 fn nothing_is_lost_wherever_a_new_try_of_what_failed_died() {
-    at_each_step_of_retry();
-}
-
-fn at_each_step_of_retry() {
     for kind in [Kind::DiesBefore, Kind::DiesAfter] {
         for cut in CUTS {
             for nth in 1.. {
