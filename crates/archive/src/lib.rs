@@ -3,6 +3,8 @@
 //! What this crate does not know: how tasks are run, how metrics are measured, and where anything lies but the folders it is given.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+#[cfg(feature = "attest")]
+pub mod attest;
 mod bundle;
 #[cfg(test)]
 mod contract;
