@@ -144,10 +144,10 @@ fn a_damaged_index_is_never_believed() {
     }
     let listing = scene.archive.list().unwrap();
     let whole = fs::read(scene.at("index")).unwrap();
-    for at in 0..whole.len() {
-        overwrite(&scene.at("index"), at, whole[at] ^ (1 << (at % 8)));
+    for (at, &byte) in whole.iter().enumerate() {
+        overwrite(&scene.at("index"), at, byte ^ (1 << (at % 8)));
         assert_eq!(scene.archive.list().unwrap(), listing, "byte {at}");
-        overwrite(&scene.at("index"), at, whole[at]);
+        overwrite(&scene.at("index"), at, byte);
     }
     overwrite(&scene.at("index"), 0, b'x');
     let found = scene.archive.verify_all().unwrap().faults;
@@ -168,14 +168,14 @@ fn every_flipped_byte_of_an_entry_is_found() {
     let one = scene.keep(1);
     let name = Archive::entry_name(one.id, 1);
     let whole = fs::read(scene.at(&name)).unwrap();
-    for at in 0..whole.len() {
+    for (at, &byte) in whole.iter().enumerate() {
         for mask in [1 << (at % 8), 0x20] {
-            overwrite(&scene.at(&name), at, whole[at] ^ mask);
+            overwrite(&scene.at(&name), at, byte ^ mask);
             let faults = scene.archive.verify(one.id).unwrap().faults;
             assert_eq!(faults.len(), 1, "byte {at}");
             assert_eq!(faults[0].file, name);
         }
-        overwrite(&scene.at(&name), at, whole[at]);
+        overwrite(&scene.at(&name), at, byte);
     }
     fs::write(scene.at(&name), &whole[..whole.len() - 1]).unwrap();
     assert_eq!(scene.archive.verify(one.id).unwrap().faults.len(), 1);
