@@ -171,6 +171,10 @@ impl Drain<'_> {
             }
         }
         pending.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        if pending.iter().any(|(_, _, record)| self.is_due(record)) {
+            // Whoever noted it may have died before its sync; what is sent may not be forgotten here.
+            self.outbox.sync(&self.outbox.folder.join(PENDING))?;
+        }
         let mut next: Option<u64> = None;
         for (_, name, mut record) in pending {
             if matches!(self.outbox.read(DONE, &name)?, Some(Ok(_))) {

@@ -17,7 +17,7 @@ use dying::{Dying, Fuse, MemoryDisk};
 
 /// A disk with an outbox, sources on a real disk, and a destination.
 struct World {
-    sources: tempfile::TempDir,
+    sources: Arc<tempfile::TempDir>,
     disk: Arc<MemoryDisk>,
     /// The outbox's folder is real for its lock alone.
     folder: PathBuf,
@@ -28,8 +28,14 @@ struct World {
 impl World {
     fn new() -> Self {
         let sources = tempfile::tempdir().unwrap();
+        std::fs::create_dir(sources.path().join("outbox")).unwrap();
+        Self::over(&Arc::new(sources))
+    }
+
+    /// A new world with the sources of an old one.
+    fn over(sources: &Arc<tempfile::TempDir>) -> Self {
+        let sources = Arc::clone(sources);
         let folder = sources.path().join("outbox");
-        std::fs::create_dir(&folder).unwrap();
         Self {
             sources,
             disk: Arc::new(MemoryDisk::default()),
@@ -57,8 +63,10 @@ impl World {
     fn delivery(&self, entry: &str) -> Delivery {
         let object = |name: String, content: String| {
             let path = self.sources.path().join(&name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, &content).unwrap();
+            if !path.exists() {
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, &content).unwrap();
+            }
             Object {
                 name: Name::new(&name).unwrap(),
                 source: Name::new(&name).unwrap(),

@@ -2,6 +2,7 @@
 //! One step at a time; what happens in turn is in `property`.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::World;
 use super::dying::{Fuse, Kind};
@@ -49,8 +50,9 @@ fn at_each_step(mut each: impl FnMut(&Arc<Fuse>, Option<u32>)) {
 
 #[test]
 fn what_was_acknowledged_is_delivered_wherever_noting_died() {
+    let sources = World::new().sources;
     at_each_step(|fuse, cut| {
-        let world = World::new();
+        let world = World::over(&sources);
         let delivery = world.delivery("e1");
         let acknowledged = world.outbox(fuse).enqueue(&delivery, 1).is_ok();
         crash(&world, cut);
@@ -78,13 +80,13 @@ fn what_was_acknowledged_is_delivered_wherever_noting_died() {
 
 #[test]
 fn nothing_is_lost_doubled_or_half_visible_wherever_a_drain_died() {
+    let sources = World::new().sources;
     for second in [None, Some(0x5555_5555), Some(0xAAAA_AAAA)] {
-        at_each_step(|fuse, cut| one_drain_dies(fuse, cut, second));
+        at_each_step(|fuse, cut| one_drain_dies(&World::over(&sources), fuse, cut, second));
     }
 }
 
-fn one_drain_dies(fuse: &Arc<Fuse>, cut: Option<u32>, second: Option<u32>) {
-    let world = World::new();
+fn one_drain_dies(world: &World, fuse: &Arc<Fuse>, cut: Option<u32>, second: Option<u32>) {
     let entries = ["e1", "e2"];
     for (at, entry) in entries.iter().enumerate() {
         let delivery = world.delivery(entry);
@@ -94,7 +96,7 @@ fn one_drain_dies(fuse: &Arc<Fuse>, cut: Option<u32>, second: Option<u32>) {
     let died = world.drain_with(&dying, fuse, &patient());
     assert!(!fuse.is_burnt() || died.is_err() || is_pending(&died));
     world.assert_nothing_half();
-    crash(&world, cut);
+    crash(world, cut);
     let outbox = world.alive();
     let status = outbox.status().unwrap();
     assert!(status.damaged.is_empty() && status.failed.is_empty());
@@ -112,7 +114,7 @@ fn one_drain_dies(fuse: &Arc<Fuse>, cut: Option<u32>, second: Option<u32>) {
     }
     world.drain(&outbox, &Arc::new(Fuse::never())).unwrap();
     world.assert_arrived(&entries);
-    crash(&world, second);
+    crash(world, second);
     world
         .drain(&world.alive(), &Arc::new(Fuse::never()))
         .unwrap();
@@ -137,10 +139,11 @@ fn is_pending(drained: &Result<Drained, crate::outbox::OutboxError>) -> bool {
 
 #[test]
 fn nothing_is_lost_wherever_a_new_try_of_what_failed_died() {
+    let sources = World::new().sources;
     for kind in [Kind::DiesBefore, Kind::DiesAfter] {
         for cut in CUTS {
             for nth in 1.. {
-                let world = World::new();
+                let world = World::over(&sources);
                 let delivery = world.delivery("e1");
                 let source = world.sources.path().join("bundles/e1");
                 let content = std::fs::read(&source).unwrap();
@@ -167,4 +170,24 @@ fn nothing_is_lost_wherever_a_new_try_of_what_failed_died() {
             }
         }
     }
+}
+
+#[test]
+fn nothing_is_sent_of_which_a_power_cut_would_leave_no_note() {
+    let world = World::new();
+    let at_its_sync = Arc::new(Fuse::new(3, Kind::DiesBefore));
+    let noted = world.outbox(&at_its_sync).enqueue(&world.delivery("e1"), 1);
+    assert!(noted.is_err());
+    // Sends the bundle, and dies before the record.
+    for nth in 1.. {
+        let fuse = Arc::new(Fuse::new(nth, Kind::DiesBefore));
+        let _ = world.drain_with(&world.outbox(&fuse), &fuse, &patient());
+        if !world.place.list().unwrap().is_empty() {
+            break;
+        }
+        world.pace.now.fetch_add(3_600_000, Ordering::SeqCst);
+    }
+    assert_eq!(world.place.list().unwrap().len(), 1);
+    crash(&world, Some(0));
+    assert_eq!(world.alive().status().unwrap().pending.len(), 1);
 }
