@@ -200,6 +200,8 @@ pub struct Settings {
     pub cache: CacheSettings,
     /// How many runs of each task the history keeps; `None` leaves the choice to it.
     pub runs_per_task: Option<u32>,
+    /// What is archived of a run.
+    pub archive: super::archive::ArchiveSettings,
 }
 
 /// `[cache]`; `None` leaves the choice to the cache.

@@ -1,6 +1,7 @@
 //! Reads `larder.toml` of a workspace and its projects into plain, resolved data.
 //! It does not know how tasks are run, nor what keys or caches are.
 
+mod archive;
 mod discover;
 mod edges;
 mod format;
@@ -31,6 +32,7 @@ use parse::{Cx, Node, Parse, S};
 use report::{At, FileText, Report};
 use syntax::{ProjectFile, RootFile};
 
+pub use archive::{ArchiveSettings, GitSettings, MirrorSettings, ValidatorSettings};
 pub use format::{
     CacheSettings, Command, Dep, DepKind, EnvMode, Foreach, Glob, InputItem, Location, Mount,
     OutputLogs, Project, Settings, Source, SourceKind, Stat, Task, Workspace,

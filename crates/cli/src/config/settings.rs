@@ -1,6 +1,7 @@
 //! The settings of the whole workspace, with defaults filled in.
 //! It does not know tasks and projects.
 
+use super::archive;
 use super::format::{CacheSettings, Glob, Settings};
 use super::items::{DEFAULT_GLOBAL_INPUTS, glob, variables};
 use super::parse::Cx;
@@ -39,10 +40,12 @@ pub(super) fn settings(root: &RootFile, cx: &mut Cx) -> Settings {
         .map(|c| c.value.clone())
         .unwrap_or_default();
     let timings = root.timings.as_ref().map(|t| t.value.clone());
+    let archive = root.archive.as_ref().map(|a| a.value.clone());
     Settings {
         runs_per_task: timings
             .and_then(|timings| timings.runs_per_task)
             .map(|count| count.value.0),
+        archive: archive::settings(archive.unwrap_or_default(), cx),
         global_inputs,
         global_env: variables(workspace.global_env.as_ref(), cx),
         global_pass_through_env: variables(workspace.global_pass_through_env.as_ref(), cx),

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use toml::de::DeValue;
 
+use super::archive::ArchiveTable;
 use super::format::{EnvMode, OutputLogs};
 use super::parse::{Cx, Named, Node, Parse, S, number, quantity, table, word};
 use super::report::Report;
@@ -41,6 +42,8 @@ macro_rules! keys {
     };
 }
 
+pub(super) use keys;
+
 keys! {
     /// `larder.toml` in the root of a workspace.
     struct RootFile {
@@ -50,6 +53,8 @@ keys! {
         cache "cache": CacheTable,
         /// What is remembered of earlier runs.
         timings "timings": TimingsTable,
+        /// What is archived of a run, what it has to pass, and where it goes.
+        archive "archive": ArchiveTable,
         /// The root as a project.
         project "project": ProjectTable,
         /// Tasks by name. With a command, every project has the task; without, it holds defaults.

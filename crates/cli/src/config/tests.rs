@@ -1,6 +1,7 @@
 //! Tests of the configuration, and the small workspace they share.
 //! It does not know anything but the public functions.
 
+mod archive;
 mod errors;
 mod errors_between_files;
 mod foreach;

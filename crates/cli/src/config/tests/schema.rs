@@ -4,6 +4,10 @@
 use serde_json::Value;
 use toml::de::DeTable;
 
+use super::super::archive::{
+    ArchiveTable, GatesTable, KeepTable, MetricTable, MirrorTable, RepositoriesTable,
+    ValidatorsTable,
+};
 use super::super::schema;
 use super::super::syntax::{
     CacheTable, DepTable, GitTable, HooksTable, ProjectFile, ProjectTable, RootFile, TaskTable,
@@ -16,6 +20,13 @@ const TABLES: &[(&str, &[&str])] = &[
     ("WorkspaceTable", WorkspaceTable::KEYS),
     ("CacheTable", CacheTable::KEYS),
     ("TimingsTable", TimingsTable::KEYS),
+    ("ArchiveTable", ArchiveTable::KEYS),
+    ("RepositoriesTable", RepositoriesTable::KEYS),
+    ("GatesTable", GatesTable::KEYS),
+    ("MetricTable", MetricTable::KEYS),
+    ("ValidatorsTable", ValidatorsTable::KEYS),
+    ("MirrorTable", MirrorTable::KEYS),
+    ("KeepTable", KeepTable::KEYS),
     ("ProjectTable", ProjectTable::KEYS),
     ("TaskTable", TaskTable::KEYS),
     ("HooksTable", HooksTable::KEYS),
@@ -176,6 +187,7 @@ fn fits(value: &Value, schema: &Value, top: &Value) -> bool {
                 })
             }
             "array" => value.is_array(),
+            "number" => value.is_number(),
             "string" => value.is_string(),
             "boolean" => value.is_boolean(),
             "integer" => value.is_i64(),

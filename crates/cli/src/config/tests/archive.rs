@@ -1,0 +1,111 @@
+//! `[archive]`: what its tables come down to, and the mistakes that can be made in them.
+//! It does not know how anything is archived.
+
+use super::super::MirrorSettings;
+use super::{loaded, refused};
+
+#[test]
+fn absent_is_the_default() {
+    let archive = loaded(&[("larder.toml", "")]).settings.archive;
+    assert_eq!(archive, super::super::ArchiveSettings::default());
+    assert!(!archive.git.push && !archive.git.commit);
+    assert_eq!(archive.git.workers, 4);
+    assert_eq!(archive.git.message, "Archive {id}");
+}
+
+#[test]
+fn every_key_is_taken_over() {
+    let text = r#"
+[archive]
+dir = "kept"
+artifacts = ["dist/**", "!**/*.map"]
+tags = ["a"]
+notes = ["b"]
+git = { push = true, commit = true, message = "m", workers = 2, tag = "t-{id}" }
+keep = { count = 3, age = "1d", size = "1KB" }
+mirrors.drive.folder = "~/Drive"
+[archive.gates]
+tasks = ["test"]
+all-green = ["unit"]
+tiers = { unit = ["web#test"] }
+metrics.a = { command = "echo 1", min = -1, max = 2.5, regression = "<= 5%" }
+metrics.b = { file = "x.json", field = "/y" }
+[archive.validators]
+required-files = ["dist/a"]
+size-budget = "1MB"
+file-budgets = { "dist/a" = "2KB" }
+commands = { lint = "true" }
+"#;
+    let archive = loaded(&[("larder.toml", text)]).settings.archive;
+    assert_eq!(archive.dir.as_deref(), Some("kept"));
+    assert_eq!(archive.artifacts[1].glob, "**/*.map");
+    assert!(archive.artifacts[1].negated);
+    assert_eq!(
+        (archive.tags, archive.notes),
+        (vec!["a".into()], vec!["b".into()])
+    );
+    assert!(archive.git.push && archive.git.commit);
+    assert_eq!(
+        (archive.git.workers, archive.git.tag.as_deref()),
+        (2, Some("t-{id}"))
+    );
+    assert_eq!(
+        (archive.keep_count, archive.keep_age, archive.keep_size),
+        (Some(3), Some(86_400), Some(1000))
+    );
+    let drive = MirrorSettings::Folder("~/Drive".into());
+    assert_eq!(archive.mirrors["drive"], drive);
+    let gates = archive.gates;
+    assert_eq!(
+        (gates.tasks, gates.all_green),
+        (vec!["test".into()], vec!["unit".into()])
+    );
+    assert_eq!(gates.tiers["unit"], ["web#test"]);
+    let a = &gates.metrics["a"];
+    assert_eq!((a.min, a.max), (Some(-1.0), Some(2.5)));
+    assert_eq!(a.regression.unwrap().to_string(), "<= 5%");
+    assert_eq!(gates.metrics["b"].field.as_deref(), Some("/y"));
+    let validators = archive.validators;
+    assert_eq!(validators.required_files, ["dist/a"]);
+    assert_eq!(validators.size_budget, Some(1_000_000));
+    assert_eq!(validators.file_budgets["dist/a"], 2000);
+    assert_eq!(validators.commands["lint"], "true");
+}
+
+#[test]
+fn mistakes_are_told_with_their_place() {
+    for (text, words) in [
+        ("[archive]\nartefacts = []", "did you mean `artifacts`?"),
+        ("[archive]\nartifacts = [\"../x\"]", "`..` in a glob"),
+        ("[archive.git]\npush = 1", "expected true or false"),
+        ("[archive.git]\nworkers = 65", "between 1 and 64"),
+        (
+            "[archive.gates]\nall-green = [\"unti\"]\ntiers = { unit = [\"a\"] }",
+            "did you mean `unit`?",
+        ),
+        (
+            "[archive.gates.metrics.a]\nmin = \"80\"",
+            "expected a number",
+        ),
+        ("[archive.gates.metrics.a]\nmin = nan", "expected a number"),
+        (
+            "[archive.gates.metrics.a]\nmin = 2\nmax = 1",
+            "nothing could pass",
+        ),
+        ("[archive.gates.metrics.a]\nfile = \"x\"", "belong together"),
+        (
+            "[archive.gates.metrics.a]\nregression = \"> 0\"",
+            "\">= 0\"",
+        ),
+        (
+            "[archive.mirrors.drive]\nfoldr = \"x\"",
+            "did you mean `folder`?",
+        ),
+        ("[archive.mirrors.drive]", "has no place"),
+        ("[archive.keep]\nage = 5", "this is not a duration"),
+    ] {
+        let told = refused(&[("larder.toml", text)]);
+        assert!(told.contains(words), "{text}\n{told}");
+        assert!(told.contains("larder.toml:"), "{told}");
+    }
+}
