@@ -6,6 +6,9 @@
 mod sandbox;
 
 mod answers;
+mod archive;
+mod archive_git;
+mod archive_mirrors;
 mod bad_config;
 mod bad_files;
 mod cache_status;

@@ -24,14 +24,14 @@ mod manifests;
 mod memory;
 mod name;
 pub mod outbox;
+#[cfg(feature = "git")]
+pub mod repos;
 mod retention;
 mod run;
 mod step;
 mod time;
 mod upload;
 mod validate;
-#[cfg(feature = "git")]
-pub mod repos;
 
 pub use bundle::{
     ARTIFACTS, Bundle, BundleError, Checked, Extra, Extracted, MANIFESTS, Member, Overwrite,

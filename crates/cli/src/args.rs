@@ -1,6 +1,7 @@
 //! The command line as data: one clap definition drives parsing, help, completions and `docs/cli.md`.
 //! Knows nothing of what the commands do.
 
+pub mod archive;
 mod timings;
 
 use std::ffi::OsString;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use archive::ArchiveArgs;
 pub use timings::{Chart, Shown, TimingsAction, TimingsArgs};
 
 /// Keeps the work that was already done: put it in front of any build, in any language.
@@ -69,6 +71,8 @@ pub enum Command {
     Cache(CacheArgs),
     /// Show, compare, check and draw what tasks took in earlier runs
     Timings(TimingsArgs),
+    /// Keep runs for good: check them, push their repositories, mirror them elsewhere, compare and restore them
+    Archive(ArchiveArgs),
     /// Start, show and stop the background process that watches this workspace, so that runs need not look at every file
     Session(SessionArgs),
     /// Write larder.toml files for the projects found in this folder
@@ -245,6 +249,9 @@ pub struct ExplainArgs {
     /// The task: `web#build`, `web:build`, or `build` when one project has it; or a chunk of it: `web#build[src/a.c]`
     #[arg(value_name = "TASK")]
     pub task: String,
+    /// Say instead why it does not hit what an archived run made: an entry as for `archive show`, or the path of a bundle
+    #[arg(long, value_name = "ENTRY")]
+    pub against: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -214,7 +214,7 @@ pub(super) fn size(bytes: u64) -> String {
 }
 
 /// A flag with a number and a unit.
-fn quantity(
+pub(super) fn quantity(
     flag: &str,
     text: Option<&str>,
     read: impl Fn(&str) -> Option<u64>,

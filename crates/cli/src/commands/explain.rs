@@ -40,6 +40,9 @@ pub(super) fn explain(context: &Context<'_>, args: &ExplainArgs) -> Outcome {
             // What does not lead to this task explains nothing of it: hooks that follow are left out.
             let leading = crate::plan::closure(workspace, &[task]);
             let order: Vec<&Forecast> = forecasts.iter().filter(|forecast| leading.contains(&forecast.task)).collect();
+            if let Some(entry) = &args.against {
+                return super::archive::against::against(context, session, &order, entry, args.json);
+            }
             if let Some(source) = source {
                 return chunk::explain(run, task, &source, &order, args.json);
             }

@@ -22,6 +22,7 @@ use crate::select::graph_filter::GraphFilter;
 use crate::select::prune::LeftOut;
 use crate::session::{OpenError, Session, Surroundings};
 
+mod archive;
 mod cache;
 mod delta;
 mod explain;
@@ -212,6 +213,7 @@ pub fn main(world: &World) -> u8 {
         Command::Graph(args) => list::graph(&context, &args),
         Command::Cache(args) => cache::cache(&context, &args),
         Command::Timings(args) => timings::timings(&context, &args),
+        Command::Archive(args) => archive::archive(&context, &args),
         Command::Session(args) => session::session(&context, &args),
         Command::Init(args) => init(&context, &args),
         Command::Schema => print(&format!("{:#}\n", config::schema())).map(|()| exit::SUCCESS),
@@ -244,6 +246,7 @@ fn answers_json(command: &Command) -> bool {
         Command::Graph(args) => args.json || matches!(args.format, GraphFormat::Json),
         Command::Cache(args) => args.json,
         Command::Timings(args) => args.json,
+        Command::Archive(args) => args.json,
         Command::Session(args) => matches!(args.action, SessionAction::Status { json: true }),
         Command::Init(_) | Command::Schema | Command::Completions { .. } => false,
     }

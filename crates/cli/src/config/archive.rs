@@ -4,14 +4,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use larder_archive::{Change, GatesConfig, MetricConfig};
+use larder_archive::{Change, GatesConfig, MetricConfig, Regressions};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
 use super::format::Glob;
 use super::items::glob;
-use super::parse::{Cx, Named, Node, Parse, S, number, table};
+use super::parse::{Cx, Named, Node, Parse, S, number, table, word};
 use super::report::Report;
 use super::syntax::{Age, Count, Size, keys};
 
@@ -66,6 +66,8 @@ keys! {
         tiers "tiers": Named<Vec<S<String>>>,
         /// Numbers and their bounds, by name.
         metrics "metrics": Named<S<MetricTable>>,
+        /// Whether a task that became slower beyond its noise rejects the entry: `allow` (the default) or `reject`.
+        timing_regressions "timing-regressions": OnRegression,
     }
 }
 
@@ -118,6 +120,33 @@ keys! {
         age "age": Age,
         /// The newest whose bundles together are no larger, such as `5GB`.
         size "size": Size,
+    }
+}
+
+/// What a task that became slower does.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OnRegression(Regressions);
+
+const ON_REGRESSION: &[(&str, Regressions)] = &[
+    ("allow", Regressions::Allow),
+    ("reject", Regressions::Reject),
+];
+
+impl Parse for OnRegression {
+    fn parse(node: &Node<'_>, cx: &mut Cx) -> Option<Self> {
+        word(node, cx, ON_REGRESSION).map(Self)
+    }
+}
+
+impl JsonSchema for OnRegression {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "OnRegression".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "enum": ["allow", "reject"] })
     }
 }
 
@@ -187,16 +216,12 @@ pub(super) struct Regression(Change);
 impl Parse for Regression {
     fn parse(node: &Node<'_>, cx: &mut Cx) -> Option<Self> {
         let text = S::<String>::parse(node, cx)?;
-        match text.value.parse() {
-            Ok(change) => Some(Self(change)),
-            Err(_) => {
-                cx.report(
-                    Report::new(text.at, "this is no bound of a change", "")
-                        .help("write one as in \">= 0\", \"<= 1.5\" or \"<= 5%\""),
-                );
-                None
-            }
+        if let Ok(change) = text.value.parse() {
+            return Some(Self(change));
         }
+        let help = "write one as in \">= 0\", \"<= 1.5\" or \"<= 5%\"";
+        cx.report(Report::new(text.at, "this is no bound of a change", "").help(help));
+        None
     }
 }
 
@@ -376,7 +401,10 @@ fn gates(read: GatesTable, cx: &mut Cx) -> GatesConfig {
                 (name.value, metric)
             })
             .collect(),
-        ..GatesConfig::default()
+        timing_regressions: read
+            .timing_regressions
+            .map(|on| on.value.0)
+            .unwrap_or_default(),
     }
 }
 

@@ -28,7 +28,7 @@ mod place;
 #[cfg(unix)]
 mod server;
 #[cfg(unix)]
-mod start;
+pub(crate) mod start;
 #[cfg(unix)]
 mod wire;
 

@@ -100,7 +100,7 @@ fn spawn(root: &Path, program: &Path, options: &Options<'_>, log: File) -> std::
 
 /// Has a command take none of the descriptors with it that this process was started with: whoever waits for the end of a pipe
 /// must not wait for a session.
-fn keep_none(command: &mut Command) {
+pub(crate) fn keep_none(command: &mut Command) {
     // This process's own are closed by `exec` anyway, so of those that are opened from here on none is missed.
     let open = std::fs::read_dir("/dev/fd").into_iter().flatten().flatten();
     let numbers = open.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());

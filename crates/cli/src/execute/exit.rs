@@ -5,7 +5,9 @@
 //! |---|---|
 //! | 0 | every requested task succeeded, was restored or was up to date |
 //! | n | the highest code of the failed tasks |
+//! | 1 | an archive upload was rejected by its gates, or a verification found damage |
 //! | 2 | usage or configuration error, or what was asked for cannot be written to standard output; a task may exit with 2 as well, `error.kind` in the run record tells them apart |
+//! | 3 | a step of an archive upload failed, or a mirror did not get what it should: what was done is kept, and it can be resumed |
 //! | 124 | a task ran into its timeout |
 //! | 128 + n | a task was ended by signal n |
 //! | 130 | the run was interrupted (Ctrl-C, SIGTERM, SIGHUP); a third signal ends it wherever it is |
@@ -14,6 +16,10 @@
 pub const SUCCESS: u8 = 0;
 /// The command line or the configuration is wrong.
 pub const USAGE: u8 = 2;
+/// An archive upload was rejected by its gates, or a verification found damage.
+pub const REJECTED: u8 = 1;
+/// A step of an archive upload failed, or a mirror did not get what it should.
+pub const UNFINISHED: u8 = 3;
 /// A task ran into its timeout.
 pub const TIMED_OUT: u8 = 124;
 /// Added to the number of the signal that ended a task.

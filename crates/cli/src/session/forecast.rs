@@ -2,7 +2,7 @@
 //! Does not run, restore or write anything but the stat memo.
 
 use larder_cache::{Key, Store as _};
-use larder_fingerprint::Change;
+use larder_fingerprint::{Change, Explanation};
 use serde::Serialize;
 
 use crate::record::{Status, TaskRecord};
@@ -56,6 +56,8 @@ pub struct Forecast {
     pub why: Vec<String>,
     /// What changed since the last success.
     pub changes: Vec<Change>,
+    /// What its key would be made of now; of a task with chunks, what holds for all of them.
+    pub explanation: Option<Explanation>,
 }
 
 /// Judges every task of the run in order of dependency.
@@ -81,6 +83,7 @@ pub fn forecast(run: &Run<'_>) -> Result<Vec<Forecast>, Fault> {
             key: None,
             why: vec![fault.to_string()],
             changes: Vec::new(),
+            explanation: None,
         });
         verdicts[task] = Some(forecast.verdict);
         forecasts.push(forecast);
@@ -99,6 +102,7 @@ fn judge(run: &Run<'_>, task: usize, verdicts: &[Option<Verdict>]) -> Result<For
         key: None,
         why: Vec::new(),
         changes: Vec::new(),
+        explanation: None,
     };
     // Results of what runs first are not known yet; what they were is the best that can be said of them.
     let open: Vec<usize> = run
@@ -206,6 +210,7 @@ fn judge(run: &Run<'_>, task: usize, verdicts: &[Option<Verdict>]) -> Result<For
         Verdict::WouldRun
     };
     forecast.changes = own;
+    forecast.explanation = Some(new);
     let manifest = larder_cache::digest(&rows);
     run.foresee(
         task,

@@ -54,6 +54,7 @@ pub(in super::super) fn judge(
         .as_ref()
         .map(|old| larder_fingerprint::diff(old, &new))
         .unwrap_or_default();
+    forecast.explanation = Some(new);
     // What a dependency hands on is only a guess while it is open.
     let is_open = |id: &String| open.iter().any(|dep| run.id(*dep) == *id);
     forecast.changes = changes

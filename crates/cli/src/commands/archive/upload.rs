@@ -1,0 +1,501 @@
+//! `larder archive upload`: the steps from the last run to an entry that is kept, pushed and handed to the mirrors.
+//! Does not know how any step does its work; a step may be done again after a kill, and is not after it was written down.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use larder_archive::attest::{SecretKey, attest};
+use larder_archive::outbox::DrainOptions;
+use larder_archive::{
+    Archive, ArchiveEntry, Attest, Bundle, EntryId, EntryStatus, GateInput, Journal, Regressions,
+    Step, StepError, Upload, UploadError, evaluate, last_accepted, pending, verdict,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::args::archive::UploadArgs;
+use crate::args::{ArchiveArgs, Reuse};
+use crate::execute::exit;
+use crate::session::Session;
+
+use super::super::{Context, Outcome, Usage, say};
+use super::assemble::{self, Parts, Tags, Verdict};
+use super::collect::{self, Asked, Collected};
+use super::mirrors::Mirrors;
+use super::status;
+use super::told::{self, Synced};
+use super::{Place, dry, failed, folder, measure, repositories, words};
+
+/// Who made what an attestation is about, for those who trust the key.
+const BUILDER: &str = "urn:larder:archive-upload";
+
+/// Why an upload did not reach its end.
+enum Stop {
+    /// A step failed: its name, and why.
+    Step(Step, String),
+    /// Something around the steps failed.
+    Usage(Usage),
+}
+
+impl From<Usage> for Stop {
+    fn from(usage: Usage) -> Stop {
+        Stop::Usage(usage)
+    }
+}
+
+pub(super) fn upload(context: &Context<'_>, args: &ArchiveArgs, asked: &UploadArgs) -> Outcome {
+    if let Some(id) = &asked.forget {
+        let place = Place::find(context, args)?;
+        return forget(&place.archive, id);
+    }
+    context.with_session(None, &Reuse::default(), |session| {
+        let settings = &session.workspace.settings.archive;
+        let given = args.dir.as_ref().map(|dir| context.cwd.join(dir));
+        let archive = Archive::new(given.unwrap_or_else(|| folder(&session.root, settings)));
+        if asked.dry {
+            return dry::dry(session, &archive, args, asked);
+        }
+        let key = match &asked.attest {
+            Some(path) => Some(secret_key(&context.cwd.join(path))?),
+            None => None,
+        };
+        let start = Instant::now();
+        let elapsed = || start.elapsed();
+        let mut upload = begin(session, &archive, asked, &elapsed)?;
+        let id = upload.journal().id;
+        let mut work = Work {
+            context,
+            session,
+            archive: &archive,
+            asked,
+            key,
+            json: args.json,
+        };
+        match work.steps(&mut upload) {
+            Ok(status) => {
+                upload.finish().map_err(|error| failed(&error))?;
+                let mirrored = follow(&work.mirrors(), session, asked.wait, id)?;
+                Ok(match status {
+                    EntryStatus::Accepted => mirrored,
+                    EntryStatus::Rejected => exit::REJECTED,
+                })
+            }
+            Err(Stop::Usage(usage)) => Err(usage),
+            Err(Stop::Step(step, why)) => {
+                // What was noted before goes on all the same.
+                follow(&work.mirrors(), session, false, id)?;
+                let interrupted = session.cancel.is_raised();
+                let code = if interrupted {
+                    exit::INTERRUPTED
+                } else {
+                    exit::UNFINISHED
+                };
+                told::step_failed(id, step, &why, args.json, code)?;
+                Ok(code)
+            }
+        }
+    })
+}
+
+/// Sees to it that what is pending gets to the mirrors: in the background, or now where that was asked for.
+fn follow(mirrors: &Mirrors<'_>, session: &Session<'_>, wait: bool, id: EntryId) -> Outcome {
+    if !mirrors.is_pending() {
+        return Ok(exit::SUCCESS);
+    }
+    if wait {
+        let stop = Arc::new(AtomicBool::new(false));
+        let raised = Arc::clone(&stop);
+        let _kept = session
+            .cancel
+            .subscribe(move || raised.store(true, Ordering::Relaxed));
+        let patience = DrainOptions::default().patience;
+        mirrors
+            .deliver(patience, true, &stop)
+            .map_err(status::mirror_usage)?;
+        let status = mirrors.status().map_err(status::mirror_usage)?;
+        let id = id.to_string();
+        let open = status.pending.iter().chain(&status.failed);
+        let Some(record) = open.into_iter().find(|record| record.entry == id) else {
+            return Ok(exit::SUCCESS);
+        };
+        let why = record.failure.as_ref().map(ToString::to_string);
+        let why = why.or_else(|| record.last_error.clone());
+        say(&format!(
+            "larder: mirror {} does not have it: {}\n  `larder archive sync` tries again",
+            record.destination,
+            why.unwrap_or_else(|| "interrupted".to_owned())
+        ));
+        return Ok(exit::UNFINISHED);
+    }
+    if let Err(why) = mirrors.start() {
+        say(&format!(
+            "larder: nothing is mirrored yet: {why}\n  `larder archive sync` does it"
+        ));
+    }
+    Ok(exit::SUCCESS)
+}
+
+/// Reads the key that signs.
+fn secret_key(path: &Path) -> Result<SecretKey, Usage> {
+    let unusable = |why: String| {
+        let make = "openssl genpkey -algorithm ed25519 -out KEY";
+        Usage::new(format!(
+            "{} cannot be used: {why}\n  `{make}` makes a key",
+            path.display()
+        ))
+    };
+    let pem = std::fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
+    SecretKey::from_pem(&pem).map_err(|error| unusable(words(&error)))
+}
+
+/// What was asked for, as a journal keeps it.
+pub(super) fn asked_for(asked: &UploadArgs, settings: &crate::config::ArchiveSettings) -> Asked {
+    let both = |own: &[String], given: &[String]| own.iter().chain(given).cloned().collect();
+    Asked {
+        trigger: asked.trigger.clone(),
+        tags: both(&settings.tags, &asked.tag),
+        notes: both(&settings.notes, &asked.note),
+        no_gates: asked.no_gates,
+        attest: asked.attest.is_some(),
+    }
+}
+
+/// Resumes the upload that is asked for, or one of the same run that was kept and did not get further; else begins a new one.
+fn begin<'e>(
+    session: &Session<'_>,
+    archive: &Archive,
+    asked: &UploadArgs,
+    elapsed: larder_archive::Elapsed<'e>,
+) -> Result<Upload<'e>, Usage> {
+    let unfinished = pending(archive).map_err(|error| failed(&error))?;
+    if let Some(wanted) = &asked.resume {
+        let id = unfinished_id(&unfinished, wanted)?;
+        return Upload::resume(archive, id, elapsed).map_err(|error| failed(&error));
+    }
+    let run = collect::last_run(session).map_err(Usage::new)?;
+    let wanted = asked_for(asked, &session.workspace.settings.archive);
+    for journal in unfinished.iter().rev() {
+        let collected = journal.done.get(&Step::Collect);
+        let same = collected.is_some_and(|done| {
+            let result = &done.result;
+            result["run"] == *run.json() && result["asked"] == serde_json::json!(wanted)
+        });
+        let held = |error: &UploadError| matches!(error, UploadError::Busy { .. });
+        match Upload::resume(archive, journal.id, elapsed) {
+            // Its entry is there already: a new one would be a second of the same.
+            Ok(upload) if same && journal.done.contains_key(&Step::IndexSave) => {
+                say(&format!("resuming {}", journal.id));
+                return Ok(upload);
+            }
+            // Nothing of it was acknowledged, and this one is the same again; or it took nothing yet.
+            Ok(upload) if same || collected.is_none() => {
+                upload.finish().map_err(|error| failed(&error))?
+            }
+            Ok(_) => say(&unfinished_line(journal)),
+            Err(error) if held(&error) => {}
+            Err(error) => say(&format!("larder: {}", words(&error))),
+        }
+    }
+    let now = assemble::now();
+    let id = EntryId::random(now).map_err(|error| failed(&error))?;
+    Upload::begin(archive, id, now, elapsed).map_err(|error| failed(&error))
+}
+
+/// The unfinished upload of this id; the newest for an empty text.
+fn unfinished_id(unfinished: &[Journal], text: &str) -> Result<EntryId, Usage> {
+    let upper = text.to_ascii_uppercase();
+    let mut found = unfinished
+        .iter()
+        .rev()
+        .filter(|journal| journal.id.to_string().starts_with(&upper));
+    match (found.next(), found.next()) {
+        (Some(one), None) => Ok(one.id),
+        (Some(newest), Some(_)) if text.is_empty() => Ok(newest.id),
+        (Some(_), Some(_)) => Err(Usage::new(format!(
+            "`{text}` is the beginning of several unfinished uploads\n  `larder archive status` names them"
+        ))),
+        (None, _) => Err(Usage::new(
+            "there is no such unfinished upload\n  `larder archive status` names those there are",
+        )),
+    }
+}
+
+/// What an unfinished upload is, and what to do about it.
+pub(super) fn unfinished_line(journal: &Journal) -> String {
+    let id = journal.id;
+    let at = match &journal.failed {
+        Some(failure) => format!("step `{}` failed: {}", failure.step, failure.why),
+        None => "it was interrupted".to_owned(),
+    };
+    format!(
+        "upload {id} is not finished: {at}\n  `larder archive upload --resume={id}` goes on, `--forget={id}` gives it up"
+    )
+}
+
+fn forget(archive: &Archive, text: &str) -> Outcome {
+    let unfinished = pending(archive).map_err(|error| failed(&error))?;
+    let id = unfinished_id(&unfinished, text)?;
+    let start = Instant::now();
+    let elapsed = || start.elapsed();
+    let upload = Upload::resume(archive, id, &elapsed).map_err(|error| failed(&error))?;
+    upload.finish().map_err(|error| failed(&error))?;
+    super::super::print(&format!("gave up {id}\n"))?;
+    Ok(exit::SUCCESS)
+}
+
+/// What the steps work with.
+struct Work<'w, 's> {
+    context: &'w Context<'w>,
+    session: &'w Session<'s>,
+    archive: &'w Archive,
+    asked: &'w UploadArgs,
+    key: Option<SecretKey>,
+    json: bool,
+}
+
+impl Work<'_, '_> {
+    fn mirrors(&self) -> Mirrors<'_> {
+        Mirrors {
+            archive: self.archive,
+            settings: &self.session.workspace.settings.archive.mirrors,
+            root: &self.session.root,
+            env: &self.context.world.env,
+        }
+    }
+
+    /// Does one step and tells of it.
+    fn step<T: Serialize + DeserializeOwned>(
+        &self,
+        upload: &mut Upload<'_>,
+        step: Step,
+        run: impl FnOnce(&Upload<'_>) -> Result<T, String>,
+        detail: impl FnOnce(&T) -> String,
+    ) -> Result<T, Stop> {
+        let known = upload.journal().done.contains_key(&step);
+        let cancel = &self.session.cancel;
+        let result = upload.step(step, |upload| {
+            if cancel.is_raised() {
+                return Err("interrupted".to_owned());
+            }
+            run(upload)
+        });
+        let result = result.map_err(|error| match error {
+            StepError::Failed { step, cause } => Stop::Step(step, cause),
+            other => Stop::Usage(failed(&other)),
+        })?;
+        let seconds = upload.timings().get(&step).copied().unwrap_or_default();
+        told::step(step, seconds, known, &detail(&result));
+        Ok(result)
+    }
+
+    fn steps(&mut self, upload: &mut Upload<'_>) -> Result<EntryStatus, Stop> {
+        let session = self.session;
+        let settings = &session.workspace.settings.archive;
+        let id = upload.journal().id;
+        let collected = self.step(
+            upload,
+            Step::Collect,
+            |_| collect::collect(session, asked_for(self.asked, settings)),
+            told::collected,
+        )?;
+        let created = self.step(
+            upload,
+            Step::EntryCreation,
+            |_| Ok(assemble::created(&session.root, collected.run.summary())),
+            |_| id.to_string(),
+        )?;
+        let previous = self.previous(&created.workspace, id)?;
+        let mut parts = Parts {
+            collected: &collected,
+            created: &created,
+            scores: None,
+            repositories: None,
+            tags: None,
+            verdict: None,
+        };
+        let scores = self.step(
+            upload,
+            Step::QualityScores,
+            |upload| measure::scores(session, &assemble::entry(upload, &parts), previous.as_ref()),
+            told::scores,
+        )?;
+        parts.scores = Some(&scores);
+        let repositories = self.step(
+            upload,
+            Step::RepoCommits,
+            |_| repositories::commits(&session.root, &settings.git, id),
+            told::repositories,
+        )?;
+        parts.repositories = Some(&repositories);
+        let tags = self.step(
+            upload,
+            Step::Tagging,
+            |_| {
+                Ok(Tags {
+                    entry: collected.asked.tags.iter().cloned().collect(),
+                    git: settings
+                        .git
+                        .tag
+                        .as_ref()
+                        .map(|tag| repositories::with_id(tag, id)),
+                })
+            },
+            told::tags,
+        )?;
+        parts.tags = Some(&tags);
+        let verdict = self.step(
+            upload,
+            Step::GateValidation,
+            |upload| {
+                let entry = assemble::entry(upload, &parts);
+                self.ask(&collected, &entry, &scores, previous.as_ref())
+            },
+            told::verdict,
+        )?;
+        parts.verdict = Some(&verdict);
+        let entry = self.step(
+            upload,
+            Step::IndexSave,
+            |upload| self.save(&assemble::entry(upload, &parts), &collected),
+            told::saved,
+        )?;
+        let synced = self.step(
+            upload,
+            Step::Sync,
+            |_| self.sync(&entry, &tags),
+            told::synced,
+        )?;
+        self.step(
+            upload,
+            Step::Porcelain,
+            |upload| self.porcelain(upload, &entry, &synced),
+            |()| String::new(),
+        )?;
+        let timings = upload.timings();
+        self.archive
+            .amend(id, |entry| entry.archive_timings.extend(timings))
+            .map_err(|error| failed(&error))?;
+        Ok(entry.status)
+    }
+
+    /// The last accepted entry of the workspace.
+    fn previous(&self, workspace: &str, id: EntryId) -> Result<Option<ArchiveEntry>, Stop> {
+        let mut listing = self.archive.list().map_err(|error| failed(&error))?;
+        listing.summaries.retain(|summary| summary.id < id);
+        let Some(summary) = last_accepted(&listing.summaries, workspace) else {
+            return Ok(None);
+        };
+        let entry = self.archive.entry(summary.id);
+        Ok(entry.map_err(|error| failed(&error))?)
+    }
+
+    fn ask(
+        &self,
+        collected: &Collected,
+        entry: &ArchiveEntry,
+        scores: &measure::Scores,
+        previous: Option<&ArchiveEntry>,
+    ) -> Result<Verdict, String> {
+        if collected.asked.no_gates {
+            return Ok(Verdict {
+                status: EntryStatus::Accepted,
+                skipped: true,
+                gates: Vec::new(),
+            });
+        }
+        let config = &self.session.workspace.settings.archive.gates;
+        let regressions = match config.timing_regressions {
+            Regressions::Allow => Vec::new(),
+            Regressions::Reject => measure::regressions(self.session, collected.run.summary())?,
+        };
+        let input = GateInput {
+            run: collected.run.summary(),
+            metrics: &entry.metrics,
+            unmeasured: &scores.unmeasured,
+            previous,
+            regressions: &regressions,
+            findings: &entry.findings,
+        };
+        let gates = evaluate(config, &input);
+        Ok(Verdict {
+            status: verdict(&gates),
+            skipped: false,
+            gates,
+        })
+    }
+
+    fn save(&self, entry: &ArchiveEntry, collected: &Collected) -> Result<ArchiveEntry, String> {
+        let extras = collect::logs(self.session, collected.run.summary());
+        let bundle = Bundle {
+            entry,
+            manifests: &collected.manifests,
+            extras: &extras,
+            root: &self.session.root,
+        };
+        let key = match (&self.key, collected.asked.attest) {
+            (None, true) => {
+                return Err("the upload began with --attest: give the key again".to_owned());
+            }
+            (key, _) => key.as_ref(),
+        };
+        let sign = |entry: &ArchiveEntry| {
+            let key = key.ok_or("there is no key")?;
+            attest(entry, BUILDER, key).map_err(|error| words(&error))
+        };
+        let sign: Option<Attest<'_>> = key.map(|_| &sign as Attest<'_>);
+        self.archive
+            .keep(&bundle, sign)
+            .map_err(|error| words(&error))
+    }
+
+    /// Tags and pushes the repositories.
+    fn sync(&self, entry: &ArchiveEntry, tags: &Tags) -> Result<Synced, String> {
+        let mut synced = Synced::default();
+        if entry.status == EntryStatus::Rejected {
+            return Ok(synced);
+        }
+        // A mirror has nothing to do with what a remote says.
+        synced.mirrors = self.mirrors().note(entry)?;
+        let root = &self.session.root;
+        let git = &self.session.workspace.settings.archive.git;
+        if let Some(tag) = &tags.git {
+            let message = format!("Archive entry {}", entry.id);
+            repositories::tag(root, tag, &message)?;
+        }
+        if git.push {
+            let tag = tags.git.as_deref();
+            let env = &self.context.world.env;
+            let report = repositories::push_all(root, tag, git.workers, env)?;
+            if !report.is_success() {
+                return Err(format!(
+                    "not all was pushed\n{}",
+                    report.to_string().trim_end()
+                ));
+            }
+            synced.pushes = repositories::report_value(&report);
+        }
+        Ok(synced)
+    }
+
+    fn porcelain(
+        &self,
+        upload: &Upload<'_>,
+        entry: &ArchiveEntry,
+        synced: &Synced,
+    ) -> Result<(), String> {
+        let told = told::Told {
+            entry,
+            synced,
+            steps: &upload.timings(),
+            dir: self.archive.root(),
+        };
+        let text = if self.json {
+            told::value(&told)
+        } else {
+            told::text(&told)
+        };
+        super::super::print(&text).map_err(|usage| usage.message)
+    }
+}

@@ -1,0 +1,111 @@
+//! `larder archive verify`: every byte that is kept, compared with what was written.
+//! Does not know how it is compared.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use larder_archive::attest::PublicKey;
+use larder_archive::{Archive, EntryId, FileFault, Verified};
+use serde_json::{Value, json};
+
+use crate::args::ArchiveArgs;
+use crate::execute::exit;
+
+use super::super::cache::count;
+use super::super::{Context, Outcome, Usage, print};
+use super::{Place, failed, words};
+
+pub(super) fn verify(
+    context: &Context<'_>,
+    args: &ArchiveArgs,
+    entries: &[String],
+    keys: &[PathBuf],
+) -> Outcome {
+    let place = Place::find(context, args)?;
+    let keys = public_keys(context, keys)?;
+    let mut all = Verified::default();
+    if entries.is_empty() {
+        all = place.archive.verify_all().map_err(|error| failed(&error))?;
+        // A mirror has none, and needs none.
+        let has_index = place.archive.root().join("index").exists();
+        all.faults
+            .retain(|fault| has_index || fault.file != "index");
+    }
+    for text in entries {
+        let id = place.resolve(text)?;
+        let one = place.archive.verify(id).map_err(|error| failed(&error))?;
+        all.sound.extend(one.sound);
+        all.faults.extend(one.faults);
+    }
+    if !keys.is_empty() {
+        let ids = if entries.is_empty() {
+            let summaries = place.listing()?.summaries;
+            summaries.iter().map(|summary| summary.id).collect()
+        } else {
+            let ids = entries.iter().map(|text| place.resolve(text));
+            ids.collect::<Result<Vec<_>, _>>()?
+        };
+        for id in ids {
+            provenance(&place, id, &keys, &mut all);
+        }
+    }
+    let code = if all.faults.is_empty() {
+        exit::SUCCESS
+    } else {
+        exit::REJECTED
+    };
+    if args.json {
+        let faults: Vec<Value> = all
+            .faults
+            .iter()
+            .map(|fault| json!({ "file": fault.file, "why": fault.why }))
+            .collect();
+        let value = json!({ "exit_code": code, "sound": all.sound, "faults": faults });
+        print(&format!("{value:#}\n"))?;
+        return Ok(code);
+    }
+    let mut text = String::new();
+    for fault in &all.faults {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{}: {}", fault.file, fault.why);
+    }
+    let _ = write!(
+        text,
+        "{} sound",
+        count(all.sound.len(), "file is", "files are")
+    );
+    if !all.faults.is_empty() {
+        let _ = write!(text, ", {} not", all.faults.len());
+    }
+    text.push('\n');
+    print(&text)?;
+    Ok(code)
+}
+
+/// Whether one of the keys signed the provenance of an entry, and of nothing else.
+fn provenance(place: &Place, id: EntryId, keys: &[PublicKey], all: &mut Verified) {
+    let file = Archive::attestation_name(id);
+    match place.archive.verify_attestation(id, keys) {
+        Ok(Some(_)) => all.sound.push(format!("{file} (signed)")),
+        Ok(None) => all.faults.push(FileFault {
+            file,
+            why: "the entry has no provenance".to_owned(),
+        }),
+        Err(error) => all.faults.push(FileFault {
+            file,
+            why: words(&error),
+        }),
+    }
+}
+
+fn public_keys(context: &Context<'_>, paths: &[PathBuf]) -> Result<Vec<PublicKey>, Usage> {
+    let mut keys = Vec::new();
+    for path in paths {
+        let path = context.cwd.join(path);
+        let unusable =
+            |why: String| Usage::new(format!("{} cannot be used: {why}", path.display()));
+        let pem = std::fs::read_to_string(&path).map_err(|error| unusable(error.to_string()))?;
+        keys.push(PublicKey::from_pem(&pem).map_err(|error| unusable(words(&error)))?);
+    }
+    Ok(keys)
+}
