@@ -116,6 +116,23 @@ fn what_is_kept_is_listed_verified_and_restored() {
 }
 
 #[test]
+fn a_list_reads_no_entry_that_the_index_has() {
+    let scene = Scene::new();
+    let (one, two) = (scene.keep(1), scene.keep(2));
+    scene
+        .archive
+        .amend(two.id, |entry| entry.notes.push("x".into()))
+        .unwrap();
+    for name in [
+        Archive::entry_name(one.id, 1),
+        Archive::entry_name(two.id, 2),
+    ] {
+        fs::write(scene.at(&name), b"unread").unwrap();
+    }
+    assert_eq!(scene.numbers(), [1, 2]);
+}
+
+#[test]
 fn an_index_cut_at_any_byte_loses_no_entry() {
     let scene = Scene::new();
     for number in 1..4 {
@@ -397,10 +414,12 @@ fn many_writers_and_readers_at_once() {
                 })
             })
             .collect();
-        for writer in writers {
-            writer.join().unwrap();
-        }
+        // Readers end before a failed writer is told of, or they would never.
+        let ended: Vec<_> = writers.into_iter().map(|writer| writer.join()).collect();
         over.store(true, Ordering::SeqCst);
+        for writer in ended {
+            writer.unwrap();
+        }
         for reader in readers {
             reader.join().unwrap();
         }
