@@ -23,6 +23,8 @@ mod index;
 mod manifests;
 mod memory;
 mod name;
+#[cfg(feature = "object-store")]
+pub mod object;
 pub mod outbox;
 #[cfg(feature = "git")]
 pub mod repos;
