@@ -1,10 +1,10 @@
 //! A bucket of a real server keeps the contract, also when the server is slow, dies, or lets nobody in.
-//! Needs Python; without moto from PyPI these tests are skipped, with words.
+//! Needs Python; without moto from `PyPI` these tests are skipped, with words.
 
 mod proxy;
 mod server;
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -162,8 +162,9 @@ fn a_server_that_does_not_answer_is_given_up_and_nothing_is_half() {
     // Slow, but not too slow.
     *faults.delay.lock().unwrap() = Duration::from_millis(20);
     let bucket = server.open_at(address, "slow", &STRICT);
-    bucket.put(&name("a"), &[1; 100_000]).unwrap();
-    assert_eq!(bucket.get(&name("a")).unwrap().unwrap(), [1; 100_000]);
+    let content = vec![1; 100_000];
+    bucket.put(&name("a"), &content).unwrap();
+    assert_eq!(bucket.get(&name("a")).unwrap().unwrap(), content);
     // For ever, as far as anyone would wait.
     *faults.delay.lock().unwrap() = Duration::from_hours(1);
     let short = Limits {
@@ -174,7 +175,7 @@ fn a_server_that_does_not_answer_is_given_up_and_nothing_is_half() {
     let refused = bucket.put(&name("b"), b"2").unwrap_err();
     assert!(matches!(refused, DestinationError::Io { .. }), "{refused}");
     let direct = server.open("slow");
-    assert_eq!(direct.get(&name("a")).unwrap().unwrap(), [1; 100_000]);
+    assert_eq!(direct.get(&name("a")).unwrap().unwrap(), content);
     direct.put(&name("b"), b"2").unwrap();
 }
 
@@ -210,18 +211,73 @@ fn a_lost_answer_is_mended_by_putting_again() {
     let Some(server) = server() else { return };
     let faults = Arc::new(Faults::default());
     let address = proxy::start(server.address, &faults);
-    let bucket = server.open_at(address, "lost", &STRICT);
-    // The first answer is about what lies within, the second about the put itself.
-    faults.spared.store(1, Ordering::SeqCst);
-    faults.lost.store(1, Ordering::SeqCst);
-    assert!(bucket.put(&name("a"), b"1").is_err());
-    assert_eq!(server.open("lost").get(&name("a")).unwrap().unwrap(), b"1");
-    bucket.put(&name("a"), b"1").unwrap();
-    assert!(matches!(
-        bucket.put(&name("a"), b"2"),
-        Err(DestinationError::Exists { .. })
-    ));
-    assert_eq!(bucket.list().unwrap(), [name("a")]);
+    let (bucket, direct) = (
+        server.open_at(address, "lost", &STRICT),
+        server.open("lost"),
+    );
+    // An answer comes in one piece or more, so that of the put itself is one of the first.
+    let mut mended = 0;
+    for spared in 0..6 {
+        let name = name(&format!("{spared}"));
+        faults.spared.store(spared, Ordering::SeqCst);
+        faults.lost.store(1, Ordering::SeqCst);
+        let first = bucket.put(&name, b"1");
+        faults.lost.store(0, Ordering::SeqCst);
+        faults.spared.store(0, Ordering::SeqCst);
+        if first.is_err() && direct.get(&name).unwrap().is_some() {
+            mended += 1;
+        }
+        bucket.put(&name, b"1").unwrap();
+        assert!(matches!(
+            bucket.put(&name, b"2"),
+            Err(DestinationError::Exists { .. })
+        ));
+        assert_eq!(direct.get(&name).unwrap().unwrap(), b"1");
+    }
+    assert!(mended > 0);
+    assert_eq!(direct.list().unwrap().len(), 6);
+}
+
+#[test]
+fn a_server_that_repeats_what_it_was_told_makes_no_secret_known() {
+    let (id, secret, token) = ("AKIATHEID", "tH1s-is-S3cret", "t0ken-of-a-session");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let _ = client.read(&mut [0; 16 << 10]);
+            let body =
+                format!("<Error><Code>No</Code><Message>{id} {secret} {token}</Message></Error>");
+            let head = format!(
+                "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+                body.len()
+            );
+            let _ = client.write_all((head + &body).as_bytes());
+        }
+    });
+    let mut options = ObjectOptions::new();
+    for (name, value) in [
+        ("endpoint", format!("http://{address}").as_str()),
+        ("region", "us-east-1"),
+        ("allow_http", "true"),
+        ("access_key_id", id),
+        ("secret_access_key", secret),
+        ("session_token", token),
+    ] {
+        options.set(name, value).unwrap();
+    }
+    let bucket = ObjectDestination::open("s3://records", options, &STRICT).unwrap();
+    for refused in [
+        bucket.get(&name("x")).unwrap_err(),
+        bucket.list().unwrap_err(),
+        bucket.put(&name("x"), b"1").unwrap_err(),
+    ] {
+        let text = text(&refused);
+        assert!(text.contains("400 Bad Request"), "{text}");
+        for hidden in [id, secret, token] {
+            assert!(!text.contains(hidden), "{text}");
+        }
+    }
 }
 
 /// An outbox with one delivery of a big file and a small one.

@@ -1,4 +1,4 @@
-//! A real server of the S3 protocol for the tests: moto's, from PyPI, once for all tests of the process.
+//! A real server of the S3 protocol for the tests: moto's, from `PyPI`, once for all tests of the process.
 //! Where it cannot be had, says so, and the tests are skipped.
 
 use std::io::{BufRead as _, BufReader, Write as _};
