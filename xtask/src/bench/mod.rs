@@ -257,6 +257,12 @@ pub(crate) fn session(root: &Path, args: &BenchArgs) -> Result<Option<Outcome>, 
     Ok(Some(outcome))
 }
 
+/// Whether two revisions can be measured in turns in a scenario of this name.
+pub(crate) fn is_measured_in_turns(name: &str) -> bool {
+    let mut all = Scenario::value_variants().iter();
+    all.any(|one| one.name() == name && one.includes(Kind::Against))
+}
+
 /// Removes the trees.
 pub(crate) fn clear(outcome: &Outcome) -> Result<(), Box<dyn Error>> {
     site::remove(&outcome.trees)?;

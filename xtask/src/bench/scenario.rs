@@ -109,7 +109,9 @@ impl Scenario {
     pub(crate) fn includes(self, kind: Kind) -> bool {
         match self {
             Scenario::Digest | Scenario::SessionNoop => kind.is_larder(),
-            Scenario::Warm | Scenario::WatchLatency => kind == Kind::Larder,
+            Scenario::Warm | Scenario::WatchLatency | Scenario::Hooks | Scenario::Projects10 => {
+                kind == Kind::Larder
+            }
             Scenario::Restore => kind.restores(),
             _ => true,
         }

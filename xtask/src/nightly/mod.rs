@@ -4,22 +4,27 @@
 mod comment;
 mod webhook;
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use crate::bench::compare::{self, Comparison, Figure};
+use crate::bench::results::Results;
 use crate::bench::{self, BenchArgs, Outcome, archive};
 
 /// The name under which figures are kept from night to night.
 const BASELINE: &str = "nightly";
 
+/// Rounds at least, for an interval that is narrow enough to tell.
+const LEAST_TURNS: u16 = 10;
+
 /// Where a webhook is configured.
 const WEBHOOK: &str = "LARDER_NIGHTLY_WEBHOOK";
 
 /// Arguments of `cargo xtask nightly`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Args {
     /// The trees to measure
     #[arg(long, value_delimiter = ',', default_value = "small,medium,chunks")]
@@ -59,8 +64,7 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<ExitCode, Box<dyn Error>> 
     fs::create_dir_all(&out)?;
     let mut outcomes = Vec::new();
     for fixture in &args.fixture {
-        let outcome = night(root, args, fixture)?;
-        copy(&outcome.folder, &out)?;
+        let outcome = night(root, args, fixture, &out)?;
         report(&outcome, &out.join(format!("{fixture}-report.html")));
         bench::clear(&outcome)?;
         outcomes.push(outcome);
@@ -84,17 +88,59 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<ExitCode, Box<dyn Error>> 
 
 /// Measures one fixture. The stored baseline stays what it is until somebody accepts another: else many small steps
 /// would never be flagged.
-fn night(root: &Path, args: &Args, fixture: &str) -> Result<Outcome, Box<dyn Error>> {
-    let stored = archive::read_baseline(root, BASELINE, fixture)?.is_some();
-    let words = words(args, fixture, stored);
-    eprintln!("nightly: bench {}", words.join(" "));
-    let outcome = bench::session(root, &BenchArgs::read(&words)?)?;
-    let outcome = outcome.ok_or("nothing was measured")?;
-    if !stored || args.accept {
+fn night(root: &Path, args: &Args, fixture: &str, out: &Path) -> Result<Outcome, Box<dyn Error>> {
+    let stored = archive::read_baseline(root, BASELINE, fixture)?;
+    let words = words(args, fixture, stored.is_some());
+    let mut outcome = measure(root, &words)?;
+    copy(&outcome.folder, out)?;
+    if stored.is_none() || args.accept {
         let path = archive::save_baseline(root, BASELINE, &outcome.results)?;
         eprintln!("nightly: baseline {}", path.display());
     }
+    let suspects = suspects(&outcome.comparisons, args.fail_above);
+    if let Some(words) = stored.and_then(|old| again(args, &old, &suspects)) {
+        let confirmed = measure(root, &words)?;
+        let path = out.join(format!("{fixture}-in-turns.json"));
+        fs::write(path, serde_json::to_vec_pretty(&confirmed.results)?)?;
+        outcome.comparisons.extend(confirmed.comparisons);
+    }
     Ok(outcome)
+}
+
+fn measure(root: &Path, words: &[String]) -> Result<Outcome, Box<dyn Error>> {
+    eprintln!("nightly: bench {}", words.join(" "));
+    let outcome = bench::session(root, &BenchArgs::read(words)?)?;
+    Ok(outcome.ok_or("nothing was measured")?)
+}
+
+/// The scenarios in which something looks worse than on another day. That may as well be the machine.
+fn suspects(comparisons: &[Comparison], limit: f64) -> BTreeSet<String> {
+    let apart = comparisons.iter().filter(|comparison| !comparison.paired);
+    let worse = apart.flat_map(|comparison| compare::worse(comparison, limit));
+    let times = worse.filter(|one| one.who == "larder" && one.figure != Figure::Instructions);
+    times.map(|one| one.scenario.clone()).collect()
+}
+
+/// What to ask for to learn whether a suspicion holds: the same scenarios, in turns with the revision of the baseline.
+fn again(args: &Args, old: &Results, suspects: &BTreeSet<String>) -> Option<Vec<String>> {
+    let alone = |name: &&String| bench::is_measured_in_turns(name);
+    let scenarios: Vec<&str> = suspects.iter().filter(alone).map(String::as_str).collect();
+    if scenarios.is_empty() {
+        return None;
+    }
+    if old.revision.is_empty() || old.revision.ends_with('+') {
+        eprintln!(
+            "nightly: the baseline is of no committed revision: suspicions stay what they are"
+        );
+        return None;
+    }
+    let turns = Args {
+        against: Some(old.revision.clone()),
+        scenario: scenarios.into_iter().map(str::to_owned).collect(),
+        iterations: args.iterations.max(LEAST_TURNS),
+        ..args.clone()
+    };
+    Some(words(&turns, &old.fixture, false))
 }
 
 /// What `cargo xtask bench` would be asked for.
@@ -131,14 +177,12 @@ pub(crate) struct Flag {
     difference: compare::Difference,
 }
 
-/// Everything that got worse. Times of another machine say nothing, and memory hangs on its system; only
-/// instructions still count there.
+/// Everything that got worse: of what was measured in turns all, of what was measured on another day instructions alone.
 fn flagged(outcomes: &[Outcome], limit: f64) -> Vec<Flag> {
     let comparisons = outcomes.iter().flat_map(|outcome| &outcome.comparisons);
     let flags = comparisons.flat_map(|comparison: &Comparison| {
-        let alike = comparison.doubts.is_empty();
         let worse = compare::worse(comparison, limit);
-        let counted = worse.filter(move |one| alike || one.figure == Figure::Instructions);
+        let counted = worse.filter(|one| comparison.paired || one.figure == Figure::Instructions);
         counted.map(|difference| Flag {
             fixture: comparison.fixture.clone(),
             difference: difference.clone(),
@@ -198,7 +242,7 @@ fn lists(help: &str, command: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::results::{Machine, Results};
+    use crate::bench::results::Machine;
     use crate::bench::stats::Ratio;
 
     #[derive(clap::Parser)]
@@ -240,7 +284,7 @@ mod tests {
         }
     }
 
-    pub(super) fn outcome(low: f64, doubts: &[&str]) -> Outcome {
+    pub(super) fn outcome(low: f64, paired: bool) -> Outcome {
         let ratio = Ratio {
             estimate: low + 0.02,
             low,
@@ -266,8 +310,8 @@ mod tests {
             comparisons: vec![Comparison {
                 fixture: "small".to_owned(),
                 with: "baseline nightly".to_owned(),
-                paired: false,
-                doubts: doubts.iter().map(|doubt| (*doubt).to_owned()).collect(),
+                paired,
+                doubts: Vec::new(),
                 left_out: Vec::new(),
                 differences: [Figure::Wall, Figure::Instructions].map(difference).into(),
             }],
@@ -279,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn worse_is_flagged_and_times_of_another_machine_are_not() {
+    fn worse_is_flagged_in_turns_and_only_suspected_by_another_day() {
         let figures = |outcome| {
             let flags = flagged(&[outcome], 0.05);
             flags
@@ -287,15 +331,35 @@ mod tests {
                 .map(|flag| flag.difference.figure)
                 .collect::<Vec<_>>()
         };
-        assert_eq!(figures(outcome(1.04, &[])), []);
+        assert_eq!(figures(outcome(1.04, true)), []);
         assert_eq!(
-            figures(outcome(1.06, &[])),
+            figures(outcome(1.06, true)),
             [Figure::Wall, Figure::Instructions]
         );
-        assert_eq!(
-            figures(outcome(1.06, &["the processor was another"])),
-            [Figure::Instructions]
+        assert_eq!(figures(outcome(1.06, false)), [Figure::Instructions]);
+        let suspected = |outcome: Outcome| suspects(&outcome.comparisons, 0.05);
+        assert_eq!(suspected(outcome(1.06, false)), ["noop".to_owned()].into());
+        assert_eq!(suspected(outcome(1.04, false)), BTreeSet::new());
+        assert_eq!(suspected(outcome(1.06, true)), BTreeSet::new());
+    }
+
+    #[test]
+    fn what_is_suspected_is_measured_in_turns_with_the_revision_of_the_baseline() {
+        let args = args(&["--iterations", "5", "--larder", "/l"]);
+        let mut old = outcome(1.0, false).results;
+        let asked = again(&args, &old, &["noop".to_owned(), "warm".to_owned()].into()).unwrap();
+        let asked = asked.join(" ");
+        assert!(
+            asked.contains("--scenario noop --against 0123456789ab"),
+            "{asked}"
         );
+        assert!(
+            asked.contains("--iterations 10") && asked.contains("--fail-above 5%"),
+            "{asked}"
+        );
+        assert_eq!(again(&args, &old, &["warm".to_owned()].into()), None);
+        old.revision.push('+');
+        assert_eq!(again(&args, &old, &["noop".to_owned()].into()), None);
     }
 
     #[test]
@@ -319,7 +383,7 @@ mod tests {
             );
             fs::write(&program, script).unwrap();
             fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-            let mut outcome = outcome(1.0, &[]);
+            let mut outcome = outcome(1.0, false);
             outcome.tree = folder.path().to_path_buf();
             outcome.program = program;
             let path = folder.path().join("report.html");
@@ -335,7 +399,7 @@ mod tests {
     #[test]
     fn a_larder_without_reports_is_passed_over() {
         let folder = tempfile::tempdir().unwrap();
-        let mut outcome = outcome(1.0, &[]);
+        let mut outcome = outcome(1.0, false);
         outcome.tree = folder.path().to_path_buf();
         outcome.program = folder.path().join("none");
         let path = folder.path().join("report.html");
