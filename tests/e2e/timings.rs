@@ -447,3 +447,43 @@ fn a_run_is_written_as_a_trace() {
         lost.stderr
     );
 }
+
+/// A chain of three long tasks beside twelve chains of four short ones, two workers. Prints what knowing the durations is worth:
+/// `cargo test -p larder-tests --test e2e -- --ignored --nocapture measured_gain`.
+#[test]
+#[ignore = "a measurement: it takes a minute and asserts nothing"]
+fn measured_gain_of_known_durations() {
+    let chain = |config: &mut String, name: &str, count: usize, seconds: &str| {
+        for at in 0..count {
+            config.push_str(&format!(
+                "[tasks.{name}-{at}]\ncommand = \"sleep {seconds}\"\n"
+            ));
+            if let Some(before) = at.checked_sub(1) {
+                config.push_str(&format!("depends-on = [\"{name}-{before}\"]\n"));
+            }
+        }
+    };
+    let ends: Vec<String> = (0..12).map(|at| format!("\"short{at}-3\"")).collect();
+    let mut config = format!(
+        "[tasks.all]\ndepends-on = [\"long-2\", {}]\n",
+        ends.join(", ")
+    );
+    chain(&mut config, "long", 3, "1");
+    for at in 0..12 {
+        chain(&mut config, &format!("short{at}"), 4, "0.1");
+    }
+    let mut ratios = Vec::new();
+    for _ in 0..5 {
+        let sandbox = Sandbox::new(&[("larder.toml", &config)]);
+        let run = || {
+            sandbox.record("all --concurrency 2", 0)["wall_seconds"]
+                .as_f64()
+                .unwrap()
+        };
+        let (unknown, known) = (run(), run());
+        eprintln!("unknown {unknown:.2} s, known {known:.2} s");
+        ratios.push(known / unknown);
+    }
+    ratios.sort_by(f64::total_cmp);
+    eprintln!("median ratio {:.2}", ratios[2]);
+}
