@@ -530,3 +530,21 @@ fn provenance_is_signed_and_checked() {
         outcome.stderr
     );
 }
+
+#[test]
+fn steps_are_drawn() {
+    let sandbox = workspace("");
+    upload(&sandbox, "", 0);
+    upload(&sandbox, "", 0);
+    let outcome = sandbox.larder("archive chart --out steps.svg");
+    assert_eq!(outcome.code, 0, "{}", outcome.all());
+    let svg = sandbox.read("steps.svg");
+    assert!(svg.starts_with("<svg"), "{svg}");
+    for words in ["Steps of archive uploads", "index_save"] {
+        assert!(svg.contains(words), "{svg}");
+    }
+    assert_eq!(sandbox.larder("archive chart --out steps.png").code, 0);
+    let png = std::fs::read(sandbox.path("steps.png")).unwrap();
+    assert!(png.starts_with(b"\x89PNG"));
+    assert_eq!(sandbox.larder("archive chart --out steps.jpg").code, 2);
+}

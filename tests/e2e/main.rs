@@ -9,6 +9,7 @@ mod answers;
 mod archive;
 mod archive_git;
 mod archive_mirrors;
+mod archive_store;
 mod bad_config;
 mod bad_files;
 mod cache_status;

@@ -56,6 +56,15 @@ pub enum ArchiveAction {
     Sync,
     /// Say what is pending, done and failed, and why, and which uploads are not finished
     Status,
+    /// Draw what the steps of recent uploads took, as stacked bars
+    Chart {
+        /// The file to write: `.svg` or `.png`
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// So many of the newest entries
+        #[arg(long, value_name = "N", default_value_t = 30)]
+        limit: usize,
+    },
     /// Remove old entries; those with tags stay, and the last accepted one
     Prune(PruneArgs),
     /// Bring what is pending to the mirrors, in this process

@@ -108,6 +108,12 @@ keys! {
     struct MirrorTable {
         /// A folder: of a synced cloud folder, of a network share. `~/` stands for the home folder; a relative path starts at the root.
         folder "folder": String,
+        /// A bucket of a store that speaks S3, and a prefix in it: `s3://bucket/prefix`. Credentials come from the environment or the usual files.
+        s3 "s3": String,
+        /// Where such a store is, if it is not that of AWS, as in `https://minio.example.org`.
+        endpoint "endpoint": String,
+        /// Its region.
+        region "region": String,
     }
 }
 
@@ -312,6 +318,15 @@ pub struct ValidatorSettings {
 pub enum MirrorSettings {
     /// A folder, as written.
     Folder(String),
+    /// A bucket of a store that speaks S3.
+    Store {
+        /// `s3://bucket/prefix`.
+        location: String,
+        /// Where the store is.
+        endpoint: Option<String>,
+        /// Its region.
+        region: Option<String>,
+    },
 }
 
 /// What `[archive]` says.
@@ -433,10 +448,40 @@ fn validators(read: ValidatorsTable) -> ValidatorSettings {
 }
 
 fn mirror(name: &S<String>, read: S<MirrorTable>, cx: &mut Cx) -> Option<MirrorSettings> {
-    let folder = text(read.value.folder);
-    if folder.is_none() {
-        let title = format!("mirror `{}` has no place", name.value);
-        cx.report(Report::new(read.at, title, "").help("write folder = \"~/Drive/larder\""));
+    let at = read.at;
+    let mut wrong = |title: String, help: &str| {
+        cx.report(Report::new(at, title, "").help(help));
+        None
+    };
+    let MirrorTable {
+        folder,
+        s3,
+        endpoint,
+        region,
+    } = read.value;
+    let name = &name.value;
+    match (text(folder), text(s3)) {
+        (Some(_), None) if endpoint.is_some() || region.is_some() => wrong(
+            format!("mirror `{name}` is a folder"),
+            "`endpoint` and `region` belong to `s3`",
+        ),
+        (Some(folder), None) => Some(MirrorSettings::Folder(folder)),
+        (None, Some(location)) if !location.starts_with("s3://") => wrong(
+            format!("mirror `{name}` names no bucket"),
+            "write s3 = \"s3://bucket/prefix\"",
+        ),
+        (None, Some(location)) => Some(MirrorSettings::Store {
+            location,
+            endpoint: text(endpoint),
+            region: text(region),
+        }),
+        (Some(_), Some(_)) => wrong(
+            format!("mirror `{name}` has two places"),
+            "make two mirrors of it, each with a name of its own",
+        ),
+        (None, None) => wrong(
+            format!("mirror `{name}` has no place"),
+            "write folder = \"~/Drive/larder\" or s3 = \"s3://bucket/prefix\"",
+        ),
     }
-    folder.map(MirrorSettings::Folder)
 }

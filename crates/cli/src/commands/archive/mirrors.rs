@@ -19,7 +19,7 @@ use larder_archive::{
 
 use crate::config::MirrorSettings;
 
-use super::{assemble, words};
+use super::{assemble, store, words};
 
 /// Copies of entries on their way: the entry itself may get further revisions meanwhile, and old ones go.
 const OUTGOING: &str = "outgoing";
@@ -181,6 +181,14 @@ impl Mirrors<'_> {
                 }
                 let place = DirectoryDestination::open(folder, Durability::Synced)?;
                 Ok(Some(Box::new(place)))
+            }
+            MirrorSettings::Store {
+                location,
+                endpoint,
+                region,
+            } => {
+                let given = [("endpoint", endpoint), ("region", region)];
+                store::open(location, &given, self.env).map(Some)
             }
         }
     }

@@ -13,6 +13,7 @@ use super::{Context, Outcome, Usage};
 
 pub(super) mod against;
 mod assemble;
+mod chart;
 mod collect;
 mod diff;
 mod dry;
@@ -25,6 +26,7 @@ mod repositories;
 mod restore;
 mod show;
 mod status;
+mod store;
 mod told;
 mod upload;
 mod verify;
@@ -50,6 +52,7 @@ pub(super) fn archive(context: &Context<'_>, args: &ArchiveArgs) -> Outcome {
         ArchiveAction::Sync => status::sync(context, args),
         ArchiveAction::Status => status::status(context, args),
         ArchiveAction::Drain => status::drain(context, args),
+        ArchiveAction::Chart { out, limit } => chart::chart(context, args, out, *limit),
         ArchiveAction::Prune(asked) => prune::prune(context, args, asked),
     }
 }

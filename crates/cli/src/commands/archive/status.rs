@@ -12,10 +12,13 @@ use serde_json::{Value, json};
 use crate::args::ArchiveArgs;
 use crate::execute::exit;
 
+use super::super::cache::count;
 use super::super::{Context, Outcome, Usage, print, say};
 use super::mirrors::Mirrors;
 use super::{Place, failed, show, upload};
 
+/// So many characters of an error are shown to people.
+const SAID: usize = 300;
 /// So many deliveries that are done are shown to people.
 const DONE: usize = 5;
 
@@ -146,8 +149,14 @@ fn line(text: &mut String, state: &str, record: &Record) {
         let _ = writeln!(text, "         {failure}");
     }
     if let Some(error) = record.last_error.as_ref().filter(|_| state != "done") {
-        let tries = super::super::cache::count(record.attempts as usize, "try", "tries");
-        let _ = writeln!(text, "         {tries} failed: {error}");
+        // What a store says may be a whole page.
+        let first = error.lines().next().unwrap_or_default();
+        let short: String = first.chars().take(SAID).collect();
+        let tries = match record.attempts {
+            0 => "the last try said".to_owned(),
+            tries => format!("{} failed", count(tries as usize, "try", "tries")),
+        };
+        let _ = writeln!(text, "         {tries}: {short}");
     }
     if state == "pending" && record.next_try > 0 {
         let next = i64::try_from(record.next_try).unwrap_or(i64::MAX / 1_000_000);

@@ -33,6 +33,8 @@ pub(super) struct Told<'t> {
     pub(super) synced: &'t Synced,
     pub(super) steps: &'t BTreeMap<Step, f64>,
     pub(super) dir: &'t Path,
+    /// Whether the mirrors are waited for.
+    pub(super) wait: bool,
 }
 
 /// The line of a step.
@@ -175,7 +177,11 @@ pub(super) fn value(told: &Told<'_>) -> String {
 /// The end of an upload, for people.
 pub(super) fn text(told: &Told<'_>) -> String {
     let Told {
-        entry, synced, dir, ..
+        entry,
+        synced,
+        dir,
+        wait,
+        ..
     } = told;
     let mut text = String::new();
     for finding in &entry.findings {
@@ -215,11 +221,12 @@ pub(super) fn text(told: &Told<'_>) -> String {
         let _ = writeln!(text, "  push     {path}: {what}");
     }
     if !synced.mirrors.is_empty() {
-        let _ = writeln!(
-            text,
-            "  mirrors  {} in the background: `larder archive status`",
-            synced.mirrors.join(", ")
-        );
+        let how = if *wait {
+            ""
+        } else {
+            " in the background: `larder archive status`"
+        };
+        let _ = writeln!(text, "  mirrors  {}{how}", synced.mirrors.join(", "));
     }
     text
 }

@@ -490,6 +490,7 @@ impl Work<'_, '_> {
             synced,
             steps: &upload.timings(),
             dir: self.archive.root(),
+            wait: self.asked.wait,
         };
         let text = if self.json {
             told::value(&told)

@@ -24,6 +24,7 @@ notes = ["b"]
 git = { push = true, commit = true, message = "m", workers = 2, tag = "t-{id}" }
 keep = { count = 3, age = "1d", size = "1KB" }
 mirrors.drive.folder = "~/Drive"
+mirrors.store = { s3 = "s3://b/p", endpoint = "http://h", region = "eu" }
 [archive.gates]
 tasks = ["test"]
 all-green = ["unit"]
@@ -55,6 +56,16 @@ commands = { lint = "true" }
     );
     let drive = MirrorSettings::Folder("~/Drive".into());
     assert_eq!(archive.mirrors["drive"], drive);
+    let MirrorSettings::Store {
+        location, endpoint, ..
+    } = &archive.mirrors["store"]
+    else {
+        panic!("{:?}", archive.mirrors);
+    };
+    assert_eq!(
+        (location.as_str(), endpoint.as_deref()),
+        ("s3://b/p", Some("http://h"))
+    );
     let gates = archive.gates;
     assert_eq!(
         (gates.tasks, gates.all_green),
@@ -102,6 +113,15 @@ fn mistakes_are_told_with_their_place() {
             "did you mean `folder`?",
         ),
         ("[archive.mirrors.drive]", "has no place"),
+        (
+            "[archive.mirrors.a]\nfolder = \"x\"\ns3 = \"s3://b\"",
+            "has two places",
+        ),
+        (
+            "[archive.mirrors.a]\nfolder = \"x\"\nregion = \"eu\"",
+            "belong to `s3`",
+        ),
+        ("[archive.mirrors.a]\ns3 = \"bucket\"", "names no bucket"),
         ("[archive.keep]\nage = 5", "this is not a duration"),
     ] {
         let told = refused(&[("larder.toml", text)]);
