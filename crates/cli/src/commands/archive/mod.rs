@@ -28,6 +28,7 @@ mod show;
 mod status;
 mod store;
 mod told;
+mod unfinished;
 mod upload;
 mod verify;
 

@@ -15,7 +15,7 @@ use crate::execute::exit;
 use super::super::cache::count;
 use super::super::{Context, Outcome, Usage, print, say};
 use super::mirrors::Mirrors;
-use super::{Place, failed, show, upload};
+use super::{Place, failed, show, unfinished};
 
 /// So many characters of an error are shown to people.
 const SAID: usize = 300;
@@ -123,7 +123,7 @@ fn tell(context: &Context<'_>, args: &ArchiveArgs, place: &Place) -> Result<Stat
         say(&format!("larder: {}: {why}", path.display()));
     }
     for journal in &unfinished {
-        let _ = writeln!(text, "{}", upload::unfinished_line(journal));
+        let _ = writeln!(text, "{}", unfinished::line(journal));
     }
     if text.is_empty() {
         text.push_str("nothing is on its way\n");

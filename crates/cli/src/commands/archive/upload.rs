@@ -9,8 +9,8 @@ use std::time::Instant;
 use larder_archive::attest::{SecretKey, attest};
 use larder_archive::outbox::DrainOptions;
 use larder_archive::{
-    Archive, ArchiveEntry, Attest, Bundle, EntryId, EntryStatus, GateInput, Journal, Regressions,
-    Step, StepError, Upload, UploadError, evaluate, last_accepted, pending, verdict,
+    Archive, ArchiveEntry, Attest, Bundle, EntryId, EntryStatus, GateInput, Regressions, Step,
+    StepError, Upload, evaluate, last_accepted, verdict,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -26,6 +26,7 @@ use super::collect::{self, Asked, Collected};
 use super::mirrors::Mirrors;
 use super::status;
 use super::told::{self, Synced};
+use super::unfinished::{begin, forget};
 use super::{Place, dry, failed, folder, measure, repositories, words};
 
 /// Who made what an attestation is about, for those who trust the key.
@@ -160,89 +161,6 @@ pub(super) fn asked_for(asked: &UploadArgs, settings: &crate::config::ArchiveSet
         no_gates: asked.no_gates,
         attest: asked.attest.is_some(),
     }
-}
-
-/// Resumes the upload that is asked for, or one of the same run that was kept and did not get further; else begins a new one.
-fn begin<'e>(
-    session: &Session<'_>,
-    archive: &Archive,
-    asked: &UploadArgs,
-    elapsed: larder_archive::Elapsed<'e>,
-) -> Result<Upload<'e>, Usage> {
-    let unfinished = pending(archive).map_err(|error| failed(&error))?;
-    if let Some(wanted) = &asked.resume {
-        let id = unfinished_id(&unfinished, wanted)?;
-        return Upload::resume(archive, id, elapsed).map_err(|error| failed(&error));
-    }
-    let run = collect::last_run(session).map_err(Usage::new)?;
-    let wanted = asked_for(asked, &session.workspace.settings.archive);
-    for journal in unfinished.iter().rev() {
-        let collected = journal.done.get(&Step::Collect);
-        let same = collected.is_some_and(|done| {
-            let result = &done.result;
-            result["run"] == *run.json() && result["asked"] == serde_json::json!(wanted)
-        });
-        let held = |error: &UploadError| matches!(error, UploadError::Busy { .. });
-        match Upload::resume(archive, journal.id, elapsed) {
-            // Its entry is there already: a new one would be a second of the same.
-            Ok(upload) if same && journal.done.contains_key(&Step::IndexSave) => {
-                say(&format!("resuming {}", journal.id));
-                return Ok(upload);
-            }
-            // Nothing of it was acknowledged, and this one is the same again; or it took nothing yet.
-            Ok(upload) if same || collected.is_none() => {
-                upload.finish().map_err(|error| failed(&error))?
-            }
-            Ok(_) => say(&unfinished_line(journal)),
-            Err(error) if held(&error) => {}
-            Err(error) => say(&format!("larder: {}", words(&error))),
-        }
-    }
-    let now = assemble::now();
-    let id = EntryId::random(now).map_err(|error| failed(&error))?;
-    Upload::begin(archive, id, now, elapsed).map_err(|error| failed(&error))
-}
-
-/// The unfinished upload of this id; the newest for an empty text.
-fn unfinished_id(unfinished: &[Journal], text: &str) -> Result<EntryId, Usage> {
-    let upper = text.to_ascii_uppercase();
-    let mut found = unfinished
-        .iter()
-        .rev()
-        .filter(|journal| journal.id.to_string().starts_with(&upper));
-    match (found.next(), found.next()) {
-        (Some(one), None) => Ok(one.id),
-        (Some(newest), Some(_)) if text.is_empty() => Ok(newest.id),
-        (Some(_), Some(_)) => Err(Usage::new(format!(
-            "`{text}` is the beginning of several unfinished uploads\n  `larder archive status` names them"
-        ))),
-        (None, _) => Err(Usage::new(
-            "there is no such unfinished upload\n  `larder archive status` names those there are",
-        )),
-    }
-}
-
-/// What an unfinished upload is, and what to do about it.
-pub(super) fn unfinished_line(journal: &Journal) -> String {
-    let id = journal.id;
-    let at = match &journal.failed {
-        Some(failure) => format!("step `{}` failed: {}", failure.step, failure.why),
-        None => "it was interrupted".to_owned(),
-    };
-    format!(
-        "upload {id} is not finished: {at}\n  `larder archive upload --resume={id}` goes on, `--forget={id}` gives it up"
-    )
-}
-
-fn forget(archive: &Archive, text: &str) -> Outcome {
-    let unfinished = pending(archive).map_err(|error| failed(&error))?;
-    let id = unfinished_id(&unfinished, text)?;
-    let start = Instant::now();
-    let elapsed = || start.elapsed();
-    let upload = Upload::resume(archive, id, &elapsed).map_err(|error| failed(&error))?;
-    upload.finish().map_err(|error| failed(&error))?;
-    super::super::print(&format!("gave up {id}\n"))?;
-    Ok(exit::SUCCESS)
 }
 
 /// What the steps work with.

@@ -1,0 +1,116 @@
+//! What an archive entry has to pass, and what proves where it comes from.
+
+use serde_json::Value;
+
+use crate::archive::{id, listed, upload, workspace};
+
+#[test]
+fn a_failed_gate_keeps_the_entry_rejected_and_says_why() {
+    let gates = "[archive.gates]\ntasks = [\"lint\", \"test\"]\nmetrics.size = { command = \"echo 7\", min = 8 }\nmetrics.broken = { command = \"echo no >&2; exit 3\" }\n";
+    let sandbox = workspace(gates);
+    let outcome = sandbox.larder("archive upload");
+    assert_eq!(outcome.code, 1, "{}", outcome.all());
+    for reason in [
+        "task lint: no task `lint` took part in the run",
+        "metric size: it is 7, and at least 8 is wanted",
+        "metric broken: it could not be measured: `echo no >&2; exit 3` ended with exit code 3: no",
+    ] {
+        assert!(outcome.stdout.contains(reason), "{}", outcome.all());
+    }
+    assert!(!outcome.stdout.contains("task test"), "{}", outcome.all());
+    assert_eq!(listed(&sandbox, "--gate rejected").len(), 1);
+    assert_eq!(listed(&sandbox, "--gate accepted").len(), 0);
+    // Left out on request, and the entry says so.
+    let uploaded = upload(&sandbox, "--no-gates", 0);
+    assert_eq!(uploaded["entry"]["gates_skipped"], true);
+    assert_eq!(uploaded["entry"]["status"], "accepted");
+}
+
+#[test]
+fn a_metric_is_held_against_the_last_accepted_entry() {
+    let sandbox = workspace(
+        "[archive.gates]\nmetrics.lines = { file = \"m.json\", field = \"/n\", regression = \">= 0\" }\n",
+    );
+    for (value, flags, code) in [
+        (5, "", 0),
+        (4, "", 1),
+        // Neither a rejected entry nor one without gates is compared with.
+        (1, "--no-gates", 0),
+        (4, "", 1),
+        (5, "", 0),
+        (6, "", 0),
+        (5, "", 1),
+    ] {
+        sandbox.write("m.json", &format!("{{\"n\":{value}}}"));
+        upload(&sandbox, flags, code);
+    }
+}
+
+#[test]
+fn validators_reject_what_they_find_wrong() {
+    let sandbox = workspace(
+        "[archive.validators]\nrequired-files = [\"dist/none\"]\nsize-budget = \"1B\"\ncommands = { own = \"grep -q result.txt \\\"$LARDER_ARCHIVE_ENTRY\\\"\", bad = \"echo so; exit 1\" }\n",
+    );
+    let outcome = sandbox.larder("archive upload");
+    assert_eq!(outcome.code, 1, "{}", outcome.all());
+    for reason in [
+        "validator required-files: `dist/none` is required",
+        "validator size-budget: all artifacts together: 4 bytes, and 1 are allowed",
+        "validator bad: `echo so; exit 1` ended with exit code 1: so",
+    ] {
+        assert!(outcome.stdout.contains(reason), "{}", outcome.all());
+    }
+    assert!(
+        !outcome.stdout.contains("validator own"),
+        "{}",
+        outcome.all()
+    );
+}
+
+#[test]
+fn provenance_is_signed_and_checked() {
+    let sandbox = workspace("");
+    let base = sandbox.base();
+    let openssl = |words: &[&str]| {
+        let output = std::process::Command::new("openssl")
+            .args(words)
+            .current_dir(base)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{words:?}");
+    };
+    for name in ["key", "other"] {
+        let (secret, public) = (format!("{name}.pem"), format!("{name}.pub"));
+        openssl(&["genpkey", "-algorithm", "ed25519", "-out", &secret]);
+        openssl(&["pkey", "-in", &secret, "-pubout", "-out", &public]);
+    }
+    let unsigned = id(&upload(&sandbox, "", 0));
+    let signed = id(&upload(&sandbox, "--attest ../key.pem", 0));
+    assert_ne!(unsigned, signed);
+    let verify = |line: &str| {
+        let outcome = sandbox.larder(&format!("archive verify {line}"));
+        (outcome.code, outcome.stdout)
+    };
+    assert_eq!(verify("latest --key ../key.pub").0, 0);
+    assert_eq!(verify("latest --key ../other.pub --key ../key.pub").0, 0);
+    assert_eq!(verify("latest --key ../other.pub").0, 1);
+    let (code, text) = verify("--key ../key.pub");
+    assert_eq!(code, 1);
+    assert!(
+        text.contains(&format!(
+            "{unsigned}.dsse.json: the entry has no provenance"
+        )),
+        "{text}"
+    );
+    // Standard tools find the statement: the payload of a DSSE envelope.
+    let path = sandbox.path(&format!(".larder/archive/attestations/{signed}.dsse.json"));
+    let envelope: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    assert_eq!(envelope["payloadType"], "application/vnd.in-toto+json");
+    let outcome = sandbox.larder("archive upload --attest ../key.pub");
+    assert_eq!(outcome.code, 2);
+    assert!(
+        outcome.stderr.contains("openssl genpkey"),
+        "{}",
+        outcome.stderr
+    );
+}
