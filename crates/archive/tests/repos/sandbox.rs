@@ -106,12 +106,17 @@ impl Sandbox {
             ("GIT_CONFIG_NOSYSTEM".into(), "1".into()),
             ("GIT_TEMPLATE_DIR".into(), "".into()),
         ];
-        for (name, value) in [
-            ("GIT_CONFIG_COUNT", "1"),
-            ("GIT_CONFIG_KEY_0", "protocol.file.allow"),
-            ("GIT_CONFIG_VALUE_0", "always"),
-        ] {
-            environment.push((name.into(), value.into()));
+        // The last two only make it fast.
+        let configuration = [
+            ("protocol.file.allow", "always"),
+            ("core.fsync", "none"),
+            ("maintenance.auto", "false"),
+        ];
+        let count = configuration.len().to_string();
+        environment.push(("GIT_CONFIG_COUNT".into(), count.into()));
+        for (at, (name, value)) in configuration.into_iter().enumerate() {
+            environment.push((format!("GIT_CONFIG_KEY_{at}").into(), name.into()));
+            environment.push((format!("GIT_CONFIG_VALUE_{at}").into(), value.into()));
         }
         environment
     }
