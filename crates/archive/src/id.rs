@@ -10,6 +10,20 @@ use crate::time::Time;
 
 /// Crockford's base 32: no I, L, O and U.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+/// What is no digit.
+const NONE: u8 = 255;
+/// The digit that each byte is, in either case.
+const DIGITS: [u8; 256] = {
+    let mut digits = [NONE; 256];
+    let mut digit = 0;
+    while digit < 32 {
+        let byte = ALPHABET[digit as usize];
+        digits[byte as usize] = digit;
+        digits[byte.to_ascii_lowercase() as usize] = digit;
+        digit += 1;
+    }
+    digits
+};
 /// Characters of an id.
 const LENGTH: usize = 26;
 /// Bits of randomness.
@@ -86,15 +100,12 @@ impl FromStr for EntryId {
         }
         let mut value = 0_u128;
         for (at, byte) in text.bytes().enumerate() {
-            let digit = ALPHABET
-                .iter()
-                .position(|&known| known == byte.to_ascii_uppercase())
-                .ok_or_else(refused)?;
+            let digit = DIGITS[usize::from(byte)];
             // 26 digits hold 130 bits; the two highest have to be zero.
-            if at == 0 && digit > 7 {
+            if digit == NONE || (at == 0 && digit > 7) {
                 return Err(refused());
             }
-            value = value << 5 | digit as u128;
+            value = value << 5 | u128::from(digit);
         }
         Ok(Self(value))
     }

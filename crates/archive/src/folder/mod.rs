@@ -247,12 +247,16 @@ impl Archive {
     fn summaries(
         &self,
         revisions: &BTreeMap<EntryId, u32>,
-        mut index: Index,
+        index: Index,
     ) -> Result<(Listing, bool), ArchiveError> {
         let mut listing = Listing::default();
+        listing.summaries.reserve_exact(revisions.len());
         let mut complete = true;
+        // Both are in the same order.
+        let mut known = index.summaries.into_iter().peekable();
         for (&id, &revision) in revisions {
-            if let Some(summary) = index.summaries.remove(&(id, revision)) {
+            while known.next_if(|one| one.key() < (id, revision)).is_some() {}
+            if let Some(summary) = known.next_if(|one| one.key() == (id, revision)) {
                 listing.summaries.push(summary);
                 continue;
             }
@@ -271,12 +275,10 @@ impl Archive {
     /// Appends a line to a sound index; else writes all of it anew. The caller holds the lock.
     fn append(&self, summary: &Summary) -> Result<(), ArchiveError> {
         let index = self.read_index()?;
-        if index.summaries.get(&(summary.id, summary.revision)) == Some(summary) && index.sound {
+        if index.get(summary.id, summary.revision) == Some(summary) && index.sound {
             return Ok(());
         }
-        let ids = index.summaries.keys().map(|&(id, _)| id);
-        let live = ids.collect::<std::collections::BTreeSet<_>>().len();
-        if !index.sound || index.lines > 2 * live + SLACK {
+        if !index.sound || index.lines > 2 * index.entries() + SLACK {
             return self.write_index(index).map(|_| ());
         }
         let path = self.root.join("index");
@@ -305,12 +307,10 @@ impl Archive {
 
     /// The latest revision of each entry there is.
     fn revisions(&self) -> Result<BTreeMap<EntryId, u32>, ArchiveError> {
-        let mut latest = BTreeMap::new();
-        for (id, revision) in self.files()? {
-            let known = latest.entry(id).or_insert(revision);
-            *known = revision.max(*known);
-        }
-        Ok(latest)
+        let mut files = self.files()?;
+        files.sort_unstable();
+        // Of the revisions of an entry the last one counts, which is the greatest.
+        Ok(files.into_iter().collect())
     }
 
     /// All files of entries. Files with other names are nobody's business.
@@ -411,9 +411,13 @@ fn stored(name: String, digests: Digests) -> StoredFile {
 /// Id and revision of a file's name; only the one name that is written for them.
 fn revision_of(name: &str) -> Option<(EntryId, u32)> {
     let (id, revision) = name.strip_suffix(".json")?.split_once('.')?;
-    let (id, revision) = (id.parse().ok()?, revision.parse().ok()?);
-    (Archive::entry_name(id, revision).strip_prefix("entries/") == Some(name))
-        .then_some((id, revision))
+    let canonical = revision.bytes().all(|byte| byte.is_ascii_digit())
+        && !revision.starts_with('0')
+        && !id.bytes().any(|byte| byte.is_ascii_lowercase());
+    if !canonical {
+        return None;
+    }
+    Some((id.parse().ok()?, revision.parse().ok()?))
 }
 
 fn failed(action: &'static str, path: &Path, cause: io::Error) -> ArchiveError {

@@ -67,7 +67,8 @@ struct Header {
 /// What an index file holds.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    pub(crate) summaries: BTreeMap<(EntryId, u32), Summary>,
+    /// Sorted by id and revision, each of which is there once.
+    pub(crate) summaries: Vec<Summary>,
     /// Whether every byte of it can be believed, so that a line may be appended.
     pub(crate) sound: bool,
     /// Its lines without the first one.
@@ -108,9 +109,31 @@ impl Summary {
         }
     }
 
+    /// What an index knows it by.
+    pub(crate) fn key(&self) -> (EntryId, u32) {
+        (self.id, self.revision)
+    }
+
     /// Whether later entries may be compared with it: it passed its gates, rather than having been spared them.
     pub fn is_baseline(&self) -> bool {
         self.status == EntryStatus::Accepted && !self.gates_skipped
+    }
+}
+
+impl Index {
+    /// The summary of a revision.
+    pub(crate) fn get(&self, id: EntryId, revision: u32) -> Option<&Summary> {
+        let found = self
+            .summaries
+            .binary_search_by_key(&(id, revision), Summary::key);
+        found.ok().map(|at| &self.summaries[at])
+    }
+
+    /// How many entries it has summaries of.
+    pub(crate) fn entries(&self) -> usize {
+        self.summaries
+            .chunk_by(|one, other| one.id == other.id)
+            .count()
     }
 }
 
@@ -130,13 +153,19 @@ pub(crate) fn read(bytes: &[u8]) -> Index {
     for line in lines {
         index.lines += 1;
         match content(line).and_then(|json| serde_json::from_slice::<Summary>(json).ok()) {
-            Some(summary) => {
-                index
-                    .summaries
-                    .insert((summary.id, summary.revision), summary);
-            }
+            Some(summary) => index.summaries.push(summary),
             None => index.sound = false,
         }
+    }
+    if !index
+        .summaries
+        .is_sorted_by(|one, next| one.key() < next.key())
+    {
+        // Of lines for the same revision the last one counts: the sort is stable, and what is dropped is the one before.
+        index.summaries.sort_by_key(Summary::key);
+        index.summaries.reverse();
+        index.summaries.dedup_by_key(|summary| summary.key());
+        index.summaries.reverse();
     }
     index
 }
@@ -165,7 +194,7 @@ pub(crate) fn line(content: &impl Serialize) -> Vec<u8> {
 fn content(line: &[u8]) -> Option<&[u8]> {
     let (before, json) = line.split_at_checked(DIGITS)?;
     let json = json.strip_prefix(b" ")?;
-    (before == digits(json).as_bytes()).then_some(json)
+    (before == &blake3::hash(json).to_hex().as_bytes()[..DIGITS]).then_some(json)
 }
 
 fn digits(json: &[u8]) -> String {
@@ -191,7 +220,7 @@ mod tests {
 
     fn found(bytes: &[u8]) -> (Vec<Summary>, bool) {
         let index = read(bytes);
-        (index.summaries.into_values().collect(), index.sound)
+        (index.summaries, index.sound)
     }
 
     #[test]
@@ -234,6 +263,23 @@ mod tests {
             let lines = ends.iter().filter(|&&end| end <= length + 1).count();
             assert_eq!(some, all[..lines.saturating_sub(1)], "cut at {length}");
         }
+    }
+
+    #[test]
+    fn the_last_line_for_a_revision_counts_wherever_it_is() {
+        let all = summaries();
+        let later = Summary {
+            exit_code: 9,
+            ..all[1].clone()
+        };
+        let lines = [&all[2], &all[1], &all[0], &later, &all[2]];
+        let (found, sound) = found(&write(lines));
+        assert!(sound);
+        assert_eq!(found, [all[0].clone(), later.clone(), all[2].clone()]);
+        let index = read(&write(lines));
+        assert_eq!((index.lines, index.entries()), (5, 3));
+        assert_eq!(index.get(later.id, 1), Some(&later));
+        assert_eq!(index.get(later.id, 2), None);
     }
 
     #[test]

@@ -264,12 +264,7 @@ fn what_a_killed_writer_left_is_not_listed_and_is_in_nobodys_way() {
     assert_eq!(scene.numbers(), [1, 2]);
     assert_eq!(scene.keep(2), two, "the one that is there stays");
     assert!(
-        scene
-            .archive
-            .read_index()
-            .unwrap()
-            .summaries
-            .contains_key(&(two.id, 1)),
+        scene.archive.read_index().unwrap().get(two.id, 1).is_some(),
         "the repeated upload mends the index"
     );
 
@@ -285,6 +280,26 @@ fn what_a_killed_writer_left_is_not_listed_and_is_in_nobodys_way() {
         listing.summaries[1].tags.contains("t"),
         "a stale line is not believed"
     );
+}
+
+#[test]
+fn files_with_other_names_are_nobodys_business() {
+    let id = entry(1).id;
+    assert_eq!(revision_of(&format!("{id}.12.json")), Some((id, 12)));
+    let lower = id.to_string().to_lowercase();
+    for name in [
+        format!("{id}.json"),
+        format!("{id}.0.json"),
+        format!("{id}.01.json"),
+        format!("{id}.+1.json"),
+        format!("{id}.1.json~"),
+        format!("{id}..json"),
+        format!("{id}.4294967296.json"),
+        format!("{lower}.1.json"),
+        ".put-x".into(),
+    ] {
+        assert_eq!(revision_of(&name), None, "{name}");
+    }
 }
 
 #[test]
@@ -415,7 +430,10 @@ fn many_writers_and_readers_at_once() {
             })
             .collect();
         // Readers end before a failed writer is told of, or they would never.
-        let ended: Vec<_> = writers.into_iter().map(|writer| writer.join()).collect();
+        let ended: Vec<_> = writers
+            .into_iter()
+            .map(std::thread::ScopedJoinHandle::join)
+            .collect();
         over.store(true, Ordering::SeqCst);
         for writer in ended {
             writer.unwrap();
