@@ -2,10 +2,9 @@
 //! Does not test bundles for themselves.
 
 mod prune;
+mod together;
 
-use std::collections::BTreeMap;
 use std::io::{Seek, SeekFrom};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::*;
 use crate::bundle::{Overwrite, artifact};
@@ -283,6 +282,39 @@ fn what_a_killed_writer_left_is_not_listed_and_is_in_nobodys_way() {
 }
 
 #[test]
+fn a_repeated_upload_keeps_what_is_there() {
+    let scene = Scene::new();
+    let one = scene.keep(1);
+    let note = |entry: &mut ArchiveEntry| entry.notes.push("later".into());
+    let amended = scene.archive.amend(one.id, note).unwrap();
+    let bundle = scene.at(&Archive::bundle_name(one.id));
+    fs::write(&bundle, b"as it is").unwrap();
+    assert_eq!(scene.keep(1), amended);
+    assert_eq!(fs::read(&bundle).unwrap(), b"as it is");
+}
+
+#[test]
+fn a_sound_bundle_of_the_same_entry_is_found_if_it_is_not_the_one() {
+    let scene = Scene::new();
+    let one = scene.keep(1);
+    let extra = crate::bundle::Extra {
+        name: "logs/forged".into(),
+        content: Vec::new(),
+    };
+    let bundle = Bundle {
+        entry: &one,
+        manifests: &Manifests::default(),
+        extras: &[extra],
+        root: &scene.folder.path().join("work"),
+    };
+    let name = Archive::bundle_name(one.id);
+    pack(&bundle, &scene.at(&name)).unwrap();
+    let faults = scene.archive.verify(one.id).unwrap().faults;
+    assert_eq!(faults.len(), 1);
+    assert_eq!(faults[0].file, name);
+}
+
+#[test]
 fn files_with_other_names_are_nobodys_business() {
     let id = entry(1).id;
     assert_eq!(revision_of(&format!("{id}.12.json")), Some((id, 12)));
@@ -393,68 +425,6 @@ fn the_index_stays_short() {
         assert_eq!((index.lines, index.sound), (after, true));
         assert_eq!(scene.numbers(), [1, 2]);
     }
-}
-
-#[test]
-fn many_writers_and_readers_at_once() {
-    let scene = Scene::new();
-    let (archive, acknowledged, over) =
-        (&scene.archive, AtomicUsize::new(0), AtomicBool::new(false));
-    std::thread::scope(|scope| {
-        let writers: Vec<_> = (0..4)
-            .map(|writer| {
-                let acknowledged = &acknowledged;
-                scope.spawn(move || {
-                    for round in 0..6 {
-                        let entry = entry(writer * 100 + round);
-                        archive.save(&entry).unwrap();
-                        acknowledged.fetch_add(1, Ordering::SeqCst);
-                        archive
-                            .amend(entry.id, |entry| entry.notes.push("seen".into()))
-                            .unwrap();
-                    }
-                })
-            })
-            .collect();
-        let readers: Vec<_> = (0..2)
-            .map(|_| {
-                let (acknowledged, over) = (&acknowledged, &over);
-                scope.spawn(move || {
-                    while !over.load(Ordering::SeqCst) {
-                        let least = acknowledged.load(Ordering::SeqCst);
-                        let listing = archive.list().unwrap();
-                        assert!(listing.summaries.len() >= least);
-                        assert_eq!(listing.problems, []);
-                    }
-                })
-            })
-            .collect();
-        // Readers end before a failed writer is told of, or they would never.
-        let ended: Vec<_> = writers
-            .into_iter()
-            .map(std::thread::ScopedJoinHandle::join)
-            .collect();
-        over.store(true, Ordering::SeqCst);
-        for writer in ended {
-            writer.unwrap();
-        }
-        for reader in readers {
-            reader.join().unwrap();
-        }
-    });
-    assert_eq!(scene.numbers().len(), 24);
-    assert!(scene.index_is_sound());
-    let revisions: BTreeMap<_, _> = archive.revisions().unwrap();
-    assert!(revisions.values().all(|&revision| revision == 2));
-}
-
-#[test]
-fn readers_do_not_wait_for_the_writer() {
-    let scene = Scene::new();
-    scene.keep(1);
-    let _lock = scene.archive.lock().unwrap();
-    assert_eq!(scene.numbers(), [1]);
-    scene.archive.verify_all().unwrap();
 }
 
 #[test]
