@@ -10,6 +10,7 @@ mod archive;
 mod archive_gates;
 mod archive_git;
 mod archive_mirrors;
+#[cfg(feature = "object-store")]
 mod archive_store;
 mod bad_config;
 mod bad_files;

@@ -8,6 +8,7 @@ mod changes;
 mod common;
 mod foreach;
 mod kept;
+mod panics;
 mod property;
 mod random;
 

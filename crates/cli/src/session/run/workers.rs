@@ -110,6 +110,23 @@ fn median(recent_ms: &[u64]) -> Option<u64> {
     sorted.get(sorted.len() / 2).copied()
 }
 
+/// A step that a worker has taken. Dropped by a panic, it ends the run: the others would wait for the step for ever.
+struct Taken<'a> {
+    schedule: &'a Mutex<Schedule>,
+    changed: &'a Condvar,
+    id: NodeId,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        let mut schedule = lock(self.schedule);
+        schedule.cancel();
+        // It is running, so it can be finished.
+        let _ = schedule.finished(self.id, Outcome::Failed);
+        self.changed.notify_all();
+    }
+}
+
 impl Run<'_> {
     /// Runs everything; the results by task.
     ///
@@ -212,10 +229,16 @@ impl Run<'_> {
             drop(held);
             let task = self.plan.graph.get(step.id).copied();
             self.chunks.slots.take();
+            let taken = Taken {
+                schedule,
+                changed,
+                id: step.id,
+            };
             let outcome = task.map_or(Outcome::Failed, |task| {
                 let _at_work = interruptible.then(|| self.at_work(task));
                 self.live(worker, task, step.after_failure)
             });
+            std::mem::forget(taken);
             self.chunks.slots.give();
             held = lock(schedule);
             // The step came from this schedule and is finished once, so it cannot refuse.

@@ -20,19 +20,27 @@ pub(super) fn on_disk(root: &Path) -> Files {
     let mut files = Files::new();
     let mut open = vec![root.to_owned()];
     while let Some(folder) = open.pop() {
-        for entry in fs::read_dir(&folder).unwrap() {
+        // What another command's task removes meanwhile is none of this one's inputs.
+        let Ok(entries) = fs::read_dir(&folder) else {
+            continue;
+        };
+        for entry in entries {
             let path = entry.unwrap().path();
             if path.ends_with(".larder") {
                 continue;
             }
-            let stat = path.symlink_metadata().unwrap();
+            let Ok(stat) = path.symlink_metadata() else {
+                continue;
+            };
             if stat.is_dir() {
                 open.push(path);
                 continue;
             }
             let name = path.strip_prefix(root).unwrap().to_str().unwrap();
             let executable = stat.permissions().mode() & 0o100 != 0;
-            let text = fs::read_to_string(&path).unwrap();
+            let Ok(text) = fs::read_to_string(&path) else {
+                continue;
+            };
             files.insert(name.to_owned(), (executable, text));
         }
     }
