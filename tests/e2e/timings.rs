@@ -487,3 +487,144 @@ fn measured_gain_of_known_durations() {
     ratios.sort_by(f64::total_cmp);
     eprintln!("median ratio {:.2}", ratios[2]);
 }
+
+#[test]
+fn reading_changes_no_file_of_somebody_else() {
+    let sandbox = Sandbox::simple();
+    sandbox.write("notes.txt", "important notes\n");
+    let told = refused(&sandbox, "timings show --history notes.txt");
+    assert!(told.contains("is no history of runs"), "{told}");
+    assert_eq!(sandbox.read("notes.txt"), "important notes\n");
+    assert!(!sandbox.exists("notes.txt.aside-1") && !sandbox.exists("notes.txt-wal"));
+}
+
+#[test]
+fn what_is_no_file_is_written_into_and_links_are_followed() {
+    let sandbox = chain();
+    sandbox.larder("build");
+    sandbox.write("target.html", "old");
+    std::os::unix::fs::symlink("target.html", sandbox.path("link.html")).unwrap();
+    assert_eq!(sandbox.larder("timings report --out link.html").code, 0);
+    assert!(
+        sandbox
+            .path("link.html")
+            .symlink_metadata()
+            .unwrap()
+            .is_symlink()
+    );
+    assert!(sandbox.read("target.html").len() > 1000);
+    let fifo = sandbox.path("pipe");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &fifo,
+        rustix::fs::FileType::Fifo,
+        0o600.into(),
+        0,
+    )
+    .unwrap();
+    let reader = std::thread::spawn({
+        let fifo = fifo.clone();
+        move || std::fs::read(fifo).unwrap()
+    });
+    assert_eq!(sandbox.larder("timings report --out pipe").code, 0);
+    assert!(
+        reader.join().unwrap().len() > 1000,
+        "the reader had the page"
+    );
+    use std::os::unix::fs::FileTypeExt as _;
+    assert!(fifo.symlink_metadata().unwrap().file_type().is_fifo());
+}
+
+/// A history of runs whose tasks, workers and machines differ as the caller says.
+fn some_runs(sandbox: &Sandbox, runs: impl Iterator<Item = RunRow>) {
+    let opened = History::open(&sandbox.path("other.db"), &Options::default()).unwrap();
+    for (at, run) in runs.enumerate() {
+        let run = RunRow {
+            id: format!("run-{at:03}"),
+            started: 1_700_000_000_000_000_000 + i64::try_from(at).unwrap() * 60_000_000_000,
+            request: vec!["build".into()],
+            ..run
+        };
+        opened.history.record(&run).unwrap();
+    }
+}
+
+fn one_task(task: &str, ms: u64) -> RunRow {
+    RunRow {
+        duration_ns: ms * 1_000_000,
+        host: "h".into(),
+        workers: 2,
+        phases: vec![Phase {
+            name: "commands".into(),
+            duration_ns: ms * 1_000_000,
+        }],
+        tasks: vec![TaskRow {
+            task: task.into(),
+            duration_ns: ms * 1_000_000,
+            ..TaskRow::default()
+        }],
+        ..RunRow::default()
+    }
+}
+
+#[test]
+fn other_work_other_machines_and_old_news_are_no_regression() {
+    // Another project was edited: its task takes longer, and nothing became slower.
+    let sandbox = Sandbox::simple();
+    let runs = STEADY
+        .iter()
+        .chain(&STEADY)
+        .map(|ms| one_task("lib#build", ms / 10));
+    some_runs(
+        &sandbox,
+        runs.chain(
+            [900, 905, 895, 902, 898]
+                .map(|ms| one_task("app#build", ms))
+                .into_iter(),
+        ),
+    );
+    let check = sandbox.larder("timings check --history other.db");
+    assert_eq!(check.code, 0, "{}", check.all());
+    assert!(
+        check.stdout.contains("nothing could be judged"),
+        "{}",
+        check.all()
+    );
+    // What became slower long ago and did not run since is no news.
+    let sandbox = Sandbox::simple();
+    let slow = [130, 131, 129, 132, 128].map(|ms| one_task("old#build", ms));
+    let later = STEADY
+        .iter()
+        .chain(&STEADY)
+        .map(|ms| one_task("new#build", ms / 10));
+    let runs = STEADY.iter().map(|ms| one_task("old#build", ms / 10));
+    some_runs(&sandbox, runs.chain(slow).chain(later));
+    let check = sandbox.larder("timings check --history other.db");
+    assert_eq!(check.code, 0, "{}", check.all());
+    assert!(!check.stdout.contains("old#build"), "{}", check.all());
+    // Runs of another machine do not vanish silently.
+    let sandbox = Sandbox::simple();
+    let branch = |branch: &str, host: &str, ms: u64| RunRow {
+        branch: Some(branch.into()),
+        host: host.into(),
+        ..one_task("web#build", ms)
+    };
+    let main = STEADY.iter().map(|ms| branch("main", "ci-7", *ms));
+    some_runs(
+        &sandbox,
+        main.chain((0..5).map(|_| branch("topic", "here", 2000))),
+    );
+    let compared = sandbox.larder("timings compare main topic --history other.db");
+    assert!(
+        compared
+            .stdout
+            .contains("12 runs of main left out: not measured on here"),
+        "{}",
+        compared.all()
+    );
+    assert!(
+        compared.stdout.contains("nothing could be judged"),
+        "{}",
+        compared.all()
+    );
+}

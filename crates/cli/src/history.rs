@@ -80,7 +80,7 @@ pub fn row(
     let mut needs = Needs::new(session, plan, &done);
     let tasks = plan.nodes.keys().filter_map(|&task| {
         let record = done.get(session.compiled.id(task))?;
-        Some(of(record, needs.of(task)))
+        Some(of(record, needs.of(task), session.cancel.is_raised()))
     });
     let mut tasks: Vec<TaskRow> = tasks.collect();
     tasks.sort_by(|a, b| (a.start_ns, &a.task).cmp(&(b.start_ns, &b.task)));
@@ -108,9 +108,12 @@ pub fn took_part(task: &TaskRecord) -> bool {
     matches!(task.status, Status::Ran | Status::Failed | Status::Restored)
 }
 
-fn of(record: &TaskRecord, deps: Vec<String>) -> TaskRow {
+fn of(record: &TaskRecord, deps: Vec<String>, interrupted: bool) -> TaskRow {
     let outcome = match record.status {
-        Status::Failed if record.exit_code == Some(exit::INTERRUPTED) => Outcome::Cancelled,
+        // A command may end with this code by itself.
+        Status::Failed if interrupted && record.exit_code == Some(exit::INTERRUPTED) => {
+            Outcome::Cancelled
+        }
         Status::Failed => Outcome::Failure,
         _ => Outcome::Success,
     };

@@ -46,18 +46,20 @@ impl RunRow {
         }
     }
 
-    /// Whether another run did as much for the same request: as many tasks executed, restored and up to date. Only then can their phases be
-    /// compared, since phases grow with the work.
+    /// Whether another run did the same work for the same request: the same tasks executed and restored, by as many workers. Only then can their
+    /// phases be compared, since phases grow with the work.
     pub fn is_like(&self, other: &Self) -> bool {
-        let states = [
-            CacheState::Executed,
-            CacheState::Restored,
-            CacheState::UpToDate,
-        ];
+        let work = |run: &Self| {
+            let tasks = run.tasks.iter();
+            let mut work: Vec<_> = tasks.map(|task| (task.task.clone(), task.cache)).collect();
+            work.sort();
+            work
+        };
         self.request == other.request
-            && states
-                .into_iter()
-                .all(|state| self.count(state) == other.count(state))
+            && self.workers == other.workers
+            && self.up_to_date == other.up_to_date
+            && self.tasks.len() == other.tasks.len()
+            && work(self) == work(other)
     }
 }
 
@@ -125,7 +127,9 @@ pub enum Outcome {
 }
 
 /// What was done for a task's outputs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum CacheState {
     /// Its commands ran.
@@ -142,8 +146,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_are_alike_that_did_as_much_for_the_same_request() {
-        let task = |cache| TaskRow {
+    fn runs_are_alike_that_did_the_same_for_the_same_request() {
+        let task = |cache: CacheState| TaskRow {
+            task: format!("{cache:?}"),
             cache,
             ..TaskRow::default()
         };
@@ -160,6 +165,14 @@ mod tests {
         assert!(run.is_like(&other));
         other.tasks[0].cache = CacheState::Executed;
         assert!(!run.is_like(&other), "more was executed");
+        let mut other = run.clone();
+        other.tasks[0].task = "another".into();
+        assert!(!run.is_like(&other), "as much, and not the same");
+        let other = RunRow {
+            workers: 9,
+            ..run.clone()
+        };
+        assert!(!run.is_like(&other));
         let other = RunRow {
             request: vec!["test".into()],
             ..run.clone()

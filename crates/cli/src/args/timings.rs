@@ -62,7 +62,7 @@ pub enum TimingsAction {
     },
     /// Check the newest runs against those before them; exit code 1 if anything became slower
     Check {
-        /// Check the runs of HEAD against those of this branch or commit instead
+        /// Check the runs of the branch that is checked out, or of its commit, against those of this branch or commit
         #[arg(long, value_name = "RUN")]
         against: Option<String>,
         /// How it is shown
@@ -86,9 +86,9 @@ pub enum TimingsAction {
     },
     /// Write a page about all remembered runs: one file that needs no network
     Report {
-        /// The file to write
-        #[arg(long, value_name = "FILE", default_value = "report.html")]
-        out: PathBuf,
+        /// The file to write; without the flag `report.html`, and none with --json
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
         /// So many of the newest runs
         #[arg(long, value_name = "N", default_value_t = 50)]
         limit: usize,

@@ -29,6 +29,12 @@ pub enum HistoryError {
         /// What stands there.
         path: PathBuf,
     },
+    /// It is something else, or nothing was ever written into it.
+    #[error("{} is no history of runs", .path.display())]
+    NoHistory {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file's content contradicts itself. [`History::begin_anew`](super::History::begin_anew) sets it aside.
     #[error("{} is damaged: {source}", .path.display())]
     Damaged {

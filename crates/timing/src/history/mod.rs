@@ -69,6 +69,15 @@ impl History {
         open::open(path, options)
     }
 
+    /// Opens the history at `path` to read in it. Nothing is begun or set aside.
+    ///
+    /// # Errors
+    /// [`HistoryError::NoHistory`] when the file is something else, [`HistoryError::Damaged`] when it contradicts itself; others as for
+    /// [`History::open`].
+    pub fn read(path: &Path, options: &Options) -> Result<History, HistoryError> {
+        open::read(path, options)
+    }
+
     /// Sets the file aside and begins a new history in its place, after [`HistoryError::Damaged`]. A file that another process
     /// has already replaced is left alone and opened.
     ///

@@ -53,6 +53,39 @@ pub(super) fn with_steps(
     opened
 }
 
+/// Opens the history at `path` for someone who only reads: nothing is begun, set aside or written over.
+pub(super) fn read(path: &Path, options: &Options) -> Result<History, HistoryError> {
+    match fs::metadata(path) {
+        Ok(meta) if !meta.is_file() => {
+            return Err(HistoryError::NotAFile {
+                path: path.to_owned(),
+            });
+        }
+        Ok(_) => {}
+        Err(error) => return Err(HistoryError::io(path, error)),
+    }
+    let foreign = || HistoryError::NoHistory {
+        path: path.to_owned(),
+    };
+    match connect(path, options, STEPS) {
+        Ok((connection, Kind::Ready)) => Ok(finish(connection, path, options, None).history),
+        // To be read it has to be brought up to date; that loses nothing.
+        Ok((_, Kind::Older)) => open(path, options).map(|opened| opened.history),
+        Ok((_, Kind::Newer(found))) => Err(HistoryError::Newer {
+            path: path.to_owned(),
+            found,
+            known: format::latest(STEPS),
+        }),
+        Ok((_, Kind::Empty | Kind::Foreign)) => Err(foreign()),
+        Err(HistoryError::Damaged { source, .. })
+            if source.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) =>
+        {
+            Err(foreign())
+        }
+        Err(other) => Err(other),
+    }
+}
+
 /// Sets the file at `path` aside unless it was `born` at another time than the one that is damaged, and opens what is there then.
 pub(super) fn begin_anew(
     path: &Path,

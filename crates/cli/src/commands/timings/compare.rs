@@ -12,6 +12,8 @@ use super::runs::{Chosen, failed};
 
 /// So many of the newest runs are checked against those before.
 pub(super) const RECENT: usize = 5;
+/// A change by less than this, in nanoseconds, is worth nobody's attention.
+const LEAST_NS: u64 = 10_000_000;
 /// So many runs are looked back at.
 const BACK: usize = 200;
 
@@ -36,6 +38,8 @@ pub(super) struct Side {
     pub(super) name: String,
     /// How many runs.
     pub(super) runs: usize,
+    /// How many more were left out, since another machine made them.
+    pub(super) elsewhere: usize,
     /// Tasks whose commands ran.
     pub(super) executed: u64,
     /// Tasks that were restored.
@@ -44,7 +48,7 @@ pub(super) struct Side {
     pub(super) up_to_date: u64,
     /// The share of tasks that did not have to run, from 0 to 1; absent without any.
     pub(super) hit_rate: Option<f64>,
-    /// The middle of how long the runs took, in nanoseconds.
+    /// The middle of how long those took that succeeded, in nanoseconds.
     pub(super) median_ns: u64,
     /// What did not have to be spent again, over all runs, in nanoseconds.
     pub(super) saved_ns: u64,
@@ -70,6 +74,14 @@ pub(super) struct Compared {
 }
 
 impl Compared {
+    /// Whether anything could be told of any task.
+    pub(super) fn is_judged(&self) -> bool {
+        let verdicts = self.tasks.iter().map(|change| change.comparison.verdict);
+        verdicts
+            .into_iter()
+            .any(|verdict| verdict != Verdict::TooFew)
+    }
+
     /// What is slower by more than was allowed.
     pub(super) fn regressed(&self) -> impl Iterator<Item = &Change> {
         let all = self.tasks.iter().chain(&self.phases);
@@ -78,7 +90,18 @@ impl Compared {
 }
 
 /// Compares two sets of runs.
-pub(super) fn compare(before: &Chosen, after: &Chosen, fail_above: f64) -> Compared {
+pub(super) fn compare(before: &Chosen, after: Chosen, fail_above: f64) -> Result<Compared, Usage> {
+    let mut after = after;
+    // A new branch begins where the other one is.
+    let known: BTreeSet<&str> = before.runs.iter().map(|run| run.id.as_str()).collect();
+    after.runs.retain(|run| !known.contains(run.id.as_str()));
+    if after.runs.is_empty() {
+        return Err(Usage::new(format!(
+            "all runs of {} are runs of {} too: there is nothing to compare",
+            after.name, before.name
+        )));
+    }
+    let after = &after;
     let host = after.runs[0].host.clone();
     let rule = Rule::default();
     let change = |name: &str, before: &[u64], after: &[u64]| {
@@ -112,7 +135,7 @@ pub(super) fn compare(before: &Chosen, after: &Chosen, fail_above: f64) -> Compa
         .flat_map(|task| after.rows(task))
         .map(|(_, row)| row)
         .collect();
-    Compared {
+    Ok(Compared {
         fail_above,
         before: side(&before.name, &before.runs, &host),
         after: side(&after.name, &after.runs, &host),
@@ -120,7 +143,7 @@ pub(super) fn compare(before: &Chosen, after: &Chosen, fail_above: f64) -> Compa
         phases,
         flaky: larder_timing::flaky(&rows),
         host,
-    }
+    })
 }
 
 /// Compares the newest runs of each task with those before them.
@@ -135,6 +158,11 @@ pub(super) fn check(history: &History, fail_above: f64) -> Result<Compared, Usag
     let mut rows = Vec::new();
     for name in history.tasks().map_err(failed)? {
         let found = history.task(&name, BACK).map_err(failed)?;
+        // What no recent run did is no news.
+        let recent = runs.iter().take(RECENT).flat_map(|run| &run.tasks);
+        if !recent.into_iter().any(|task| task.task == name) {
+            continue;
+        }
         let series = larder_timing::measures(&found, &host);
         rows.extend(found.into_iter().map(|(_, row)| row));
         if !series.is_empty() {
@@ -163,10 +191,12 @@ pub(super) fn check(history: &History, fail_above: f64) -> Result<Compared, Usag
 }
 
 fn changed(name: &str, comparison: Comparison, fail_above: f64) -> Change {
+    let (before, after) = (comparison.before.median_ns, comparison.after.median_ns);
+    let lost = after.saturating_sub(before);
     Change {
         name: name.to_owned(),
         confidence: comparison.confidence(),
-        regressed: comparison.is_slower_by(fail_above),
+        regressed: comparison.is_slower_by(fail_above) && lost >= LEAST_NS,
         comparison,
     }
 }
@@ -211,17 +241,22 @@ fn phase_names(runs: &[RunRow]) -> BTreeSet<&str> {
 }
 
 fn side(name: &str, runs: &[RunRow], host: &str) -> Side {
+    let all = runs.len();
     let runs: Vec<&RunRow> = runs.iter().filter(|run| run.host == host).collect();
+    let elsewhere = all - runs.len();
     let of = |state| -> u64 { runs.iter().map(|run| run.count(state)).sum() };
     let (executed, restored) = (of(CacheState::Executed), of(CacheState::Restored));
     let up_to_date = of(CacheState::UpToDate);
     let all = executed + restored + up_to_date;
-    let durations: Vec<u64> = runs.iter().map(|run| run.duration_ns).collect();
+    // One that failed or was stopped was cut short.
+    let whole = runs.iter().filter(|run| run.exit_code == 0);
+    let durations: Vec<u64> = whole.map(|run| run.duration_ns).collect();
     #[allow(clippy::cast_precision_loss)] // A share.
     let hit_rate = (all > 0).then(|| (restored + up_to_date) as f64 / all as f64);
     Side {
         name: name.to_owned(),
         runs: runs.len(),
+        elsewhere,
         executed,
         restored,
         up_to_date,

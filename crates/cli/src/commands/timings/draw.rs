@@ -92,8 +92,17 @@ pub(super) fn chart(data: &ReportData, what: Chart, out: &Path) -> Result<(), Us
     }
 }
 
-/// Writes a file as a whole: who reads it sees the old one or the new one.
+/// Writes a file as a whole: who reads it sees the old one or the new one. What is there and is no file, such as a pipe, is written into, and
+/// links are followed.
 pub(in super::super) fn write(out: &Path, bytes: &[u8]) -> Result<(), Usage> {
+    let failed =
+        |error: std::io::Error| Usage::new(format!("{} cannot be written: {error}", out.display()));
+    match out.metadata() {
+        Ok(there) if !there.is_file() => return std::fs::write(out, bytes).map_err(failed),
+        _ => {}
+    }
+    let real = out.canonicalize().unwrap_or_else(|_| out.to_owned());
+    let out = real.as_path();
     let folder = match out.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -111,7 +120,7 @@ pub(in super::super) fn write(out: &Path, bytes: &[u8]) -> Result<(), Usage> {
         file.persist(out).map_err(|error| error.error)?;
         Ok(())
     };
-    put().map_err(|error| Usage::new(format!("{} cannot be written: {error}", out.display())))
+    put().map_err(failed)
 }
 
 /// A chart for the terminal.

@@ -10,7 +10,7 @@ mod told;
 
 use std::path::{Path, PathBuf};
 
-use larder_timing::history::{History, Options};
+use larder_timing::history::{History, HistoryError, Options};
 
 use crate::args::{Shown, TimingsAction, TimingsArgs};
 use crate::execute::exit;
@@ -57,7 +57,7 @@ pub(super) fn timings(context: &Context<'_>, args: &TimingsArgs) -> Outcome {
                 runs::choose(&history, &root, before)?,
                 runs::choose(&history, &root, after)?,
             );
-            let compared = compare::compare(&before, &after, fail_above(shown)?);
+            let compared = compare::compare(&before, after, fail_above(shown)?)?;
             compared_answer(args, shown, &compared)?;
             Ok(exit::SUCCESS)
         }
@@ -67,8 +67,8 @@ pub(super) fn timings(context: &Context<'_>, args: &TimingsArgs) -> Outcome {
                 None => compare::check(&history, limit)?,
                 Some(before) => {
                     let before = runs::choose(&history, &root, before)?;
-                    let after = runs::choose(&history, &root, "HEAD")?;
-                    compare::compare(&before, &after, limit)
+                    let after = runs::current(&history, &root)?;
+                    compare::compare(&before, after, limit)?
                 }
             };
             compared_answer(args, shown, &compared)?;
@@ -85,22 +85,27 @@ pub(super) fn timings(context: &Context<'_>, args: &TimingsArgs) -> Outcome {
         } => {
             let last = runs::one(&history, &root, run)?.id;
             let data = draw::data(&history, &root, Some(&last), *limit)?;
-            match out {
-                Some(out) => {
-                    draw::chart(&data, *what, &context.cwd.join(out))?;
-                    say(&format!("wrote {}", out.display()));
-                    Ok(exit::SUCCESS)
-                }
-                None => answer(args, &data, |data| draw::text(data, *what)),
+            if let Some(out) = out {
+                draw::chart(&data, *what, &context.cwd.join(out))?;
+                say(&format!("wrote {}", out.display()));
             }
+            if args.json || out.is_none() {
+                return answer(args, &data, |data| draw::text(data, *what));
+            }
+            Ok(exit::SUCCESS)
         }
         TimingsAction::Report { out, limit } => {
             let data = draw::data(&history, &root, None, *limit)?;
+            // Who asks for the data wants no page, unless it is named.
+            let page = out
+                .clone()
+                .or((!args.json).then(|| PathBuf::from("report.html")));
+            if let Some(out) = page {
+                draw::report(&data, &context.cwd.join(&out))?;
+                say(&format!("wrote {}", out.display()));
+            }
             if args.json {
                 print_json(&data)?;
-            } else {
-                draw::report(&data, &context.cwd.join(out))?;
-                say(&format!("wrote {}", out.display()));
             }
             Ok(exit::SUCCESS)
         }
@@ -120,15 +125,13 @@ fn open(context: &Context<'_>, root: &Path, given: Option<&PathBuf>) -> Result<H
             None => Usage::new(NOTHING),
         });
     }
-    let opened = History::open(&path, &Options::default()).map_err(runs::failed)?;
-    if let Some(aside) = opened.set_aside {
-        say(&format!(
-            "warning: {} was damaged; it lies at {} now",
-            path.display(),
-            aside.display()
-        ));
-    }
-    Ok(opened.history)
+    let options = Options::default();
+    History::read(&path, &options).map_err(|error| match error {
+        HistoryError::Damaged { .. } if given.is_none() => Usage::new(format!(
+            "{error}\n  the next run sets it aside and begins a new one, as does `larder cache clear history`"
+        )),
+        other => runs::failed(other),
+    })
 }
 
 fn answer<T: serde::Serialize>(

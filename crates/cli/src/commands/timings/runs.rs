@@ -46,6 +46,25 @@ pub(super) fn one(history: &History, root: &Path, name: &str) -> Result<RunRow, 
     Ok(chosen.runs.swap_remove(0))
 }
 
+/// The runs of the branch that is checked out or, without one, of the commit.
+pub(super) fn current(history: &History, root: &Path) -> Result<Chosen, Usage> {
+    let branch = git2::Repository::discover(root)
+        .ok()
+        .and_then(|repository| {
+            let head = repository.head().ok()?;
+            let name = head
+                .is_branch()
+                .then(|| head.shorthand().map(str::to_owned))?;
+            name
+        });
+    if let Some(branch) = branch
+        && let Ok(chosen) = choose(history, root, &branch)
+    {
+        return Ok(chosen);
+    }
+    choose(history, root, "HEAD")
+}
+
 /// The runs that are meant.
 pub(super) fn choose(history: &History, root: &Path, name: &str) -> Result<Chosen, Usage> {
     let bare = if let Some(back) = steps_back(name) {
@@ -56,13 +75,17 @@ pub(super) fn choose(history: &History, root: &Path, name: &str) -> Result<Chose
             .nth(back)
             .into_iter()
             .collect()
-    } else if let Some(run) = history.run(name).map_err(failed)? {
-        return Ok(Chosen {
-            name: name.to_owned(),
-            runs: vec![run],
-        });
     } else {
+        // A whole name goes before the beginning of another one.
         let of_branch = history.runs_of_branch(name, MOST).map_err(failed)?;
+        if of_branch.is_empty()
+            && let Some(run) = history.run(name).map_err(failed)?
+        {
+            return Ok(Chosen {
+                name: name.to_owned(),
+                runs: vec![run],
+            });
+        }
         match commit(root, name) {
             _ if !of_branch.is_empty() => of_branch,
             Some(commit) => history.runs_of_revision(&commit, MOST).map_err(failed)?,

@@ -68,9 +68,16 @@ pub(super) fn text(compared: &Compared, all: bool) -> String {
     if let Some(few) = too_few(compared) {
         let _ = writeln!(text, "{few}");
     }
+    for side in [before, after]
+        .into_iter()
+        .filter(|side| side.elsewhere > 0)
+    {
+        let _ = writeln!(text, "{}", elsewhere(side, &compared.host));
+    }
     let regressed = compared.regressed().count();
     let limit = percent(compared.fail_above);
     let _ = match regressed {
+        0 if !compared.is_judged() => writeln!(text, "nothing could be judged"),
         0 => writeln!(
             text,
             "nothing became slower by more than {limit} beyond its noise"
@@ -95,11 +102,7 @@ fn totals(before: &Side, after: &Side) -> [(&'static str, String, String); 4] {
     let rate = |side: &Side| side.hit_rate.map_or("-".to_owned(), percent);
     let each = |side: &Side| time(side.saved_ns / (side.runs.max(1) as u64));
     [
-        (
-            "a run, median",
-            time(before.median_ns),
-            time(after.median_ns),
-        ),
+        ("a run, median", median(before), median(after)),
         ("hit rate", rate(before), rate(after)),
         ("saved by the cache/run", each(before), each(after)),
         (
@@ -108,6 +111,13 @@ fn totals(before: &Side, after: &Side) -> [(&'static str, String, String); 4] {
             after.executed.to_string(),
         ),
     ]
+}
+
+fn median(side: &Side) -> String {
+    match side.median_ns {
+        0 => "-".to_owned(),
+        ns => time(ns),
+    }
 }
 
 fn table(text: &mut String, what: &str, changes: &[Change], all: bool) {
@@ -176,6 +186,15 @@ fn sure(confidence: f64) -> String {
     percent(confidence)
 }
 
+/// That runs of other machines do not count.
+fn elsewhere(side: &Side, host: &str) -> String {
+    format!(
+        "{} of {} left out: not measured on {host}",
+        super::super::cache::count(side.elsewhere, "run", "runs"),
+        side.name
+    )
+}
+
 /// Of how many nothing can be said, and why.
 fn too_few(compared: &Compared) -> Option<String> {
     let few = |change: &&Change| change.comparison.verdict == Verdict::TooFew;
@@ -183,7 +202,7 @@ fn too_few(compared: &Compared) -> Option<String> {
     let rule = Rule::default();
     (count > 0).then(|| {
         format!(
-            "{} ran too seldom to tell: it takes {} successful executions before and {} after",
+            "{} ran too seldom: it takes {} successes before and {} after",
             super::super::cache::count(count, "task", "tasks"),
             rule.least_before,
             rule.least_after
@@ -214,7 +233,9 @@ pub(super) fn markdown(compared: &Compared) -> String {
     text.push('\n');
     let regressed: Vec<&Change> = compared.regressed().collect();
     let limit = percent(compared.fail_above);
-    if regressed.is_empty() {
+    if regressed.is_empty() && !compared.is_judged() {
+        text.push_str("Nothing could be judged.\n\n");
+    } else if regressed.is_empty() {
         let _ = writeln!(
             text,
             "Nothing became slower by more than {limit} beyond its noise.\n"
@@ -229,6 +250,12 @@ pub(super) fn markdown(compared: &Compared) -> String {
     }
     if let Some(few) = too_few(compared) {
         let _ = writeln!(text, "{few}.\n");
+    }
+    for side in [before, after]
+        .into_iter()
+        .filter(|side| side.elsewhere > 0)
+    {
+        let _ = writeln!(text, "{}.\n", elsewhere(side, &compared.host));
     }
     for flaky in &compared.flaky {
         let _ = writeln!(
@@ -268,8 +295,8 @@ fn rows<'a>(text: &mut String, changes: impl Iterator<Item = &'a Change>) {
             text,
             "| {} | {} | {} | {} | \u{b1}{:.1}% | {} | {} |",
             code(&change.name),
-            time(it.before.median_ns),
-            time(it.after.median_ns),
+            level(&it.before),
+            level(&it.after),
             signed(it.change),
             it.band * 100.0,
             sure(change.confidence),

@@ -82,7 +82,6 @@ pub(super) fn run(
         let mut ran = commands(life, expansion, keys, slice, &failed, &stop);
         for ran in &mut ran {
             life.record.used(&ran.usage);
-            life.run.sampled(std::mem::take(&mut ran.usage.samples));
         }
         life.record.seconds += started.elapsed().as_secs_f64();
         life.ran_since(started);
@@ -175,9 +174,10 @@ fn commands(
             ..specs[command].clone()
         };
         let base = keys.key(index, chunk, None);
-        let ended = session.timing.measure(phases::COMMANDS, || {
+        let mut ended = session.timing.measure(phases::COMMANDS, || {
             in_order(run, life.task, &id, base, templates.len(), &call)
         });
+        run.sampled(std::mem::take(&mut ended.usage.samples));
         run.show.left(&id);
         if !ended.exit.success() {
             failed.store(true, Ordering::SeqCst);
