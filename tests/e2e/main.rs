@@ -51,6 +51,7 @@ mod session_faults;
 mod session_run;
 mod skip;
 mod timings;
+mod timings_compared;
 mod upkeep;
 mod waiting;
 mod watch;

@@ -53,5 +53,5 @@ fn a_panic_of_an_executor_ends_the_run_for_all_workers() {
         let panicked = catch_unwind(AssertUnwindSafe(run)).is_err();
         tell.send(panicked).unwrap();
     });
-    assert!(told.recv_timeout(Duration::from_secs(60)).unwrap());
+    assert!(told.recv_timeout(Duration::from_mins(1)).unwrap());
 }

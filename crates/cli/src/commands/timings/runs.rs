@@ -52,10 +52,8 @@ pub(super) fn current(history: &History, root: &Path) -> Result<Chosen, Usage> {
         .ok()
         .and_then(|repository| {
             let head = repository.head().ok()?;
-            let name = head
-                .is_branch()
-                .then(|| head.shorthand().map(str::to_owned))?;
-            name
+            head.is_branch()
+                .then(|| head.shorthand().map(str::to_owned))?
         });
     if let Some(branch) = branch
         && let Ok(chosen) = choose(history, root, &branch)
