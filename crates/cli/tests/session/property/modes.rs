@@ -63,6 +63,20 @@ impl Place {
         Session::load(&self.root(), around).map_err(|error| error.to_string())
     }
 
+    /// Waits until the clock that stamps files has moved on: what was edited within the tick in which a command begins may have been
+    /// written while it ran, and is rightly not stored.
+    fn next_tick(&self) {
+        let probe = self.dir.path().join("tick");
+        let stamp = || {
+            std::fs::write(&probe, "").unwrap();
+            probe.metadata().unwrap().modified().unwrap()
+        };
+        let first = stamp();
+        while stamp() <= first {
+            std::thread::yield_now();
+        }
+    }
+
     /// Runs what is wanted of a session.
     fn run(&self, session: &mut Session<'_>, wanted: BTreeSet<usize>) -> Result<Ended, String> {
         let plan =
@@ -72,6 +86,7 @@ impl Place {
             concurrency: self.slots,
             ..Options::plain()
         };
+        self.next_tick();
         let ended = session.run(&plan, &options, &show());
         let ended = ended.map_err(|error| error.to_string())?;
         for done in ended.results.values() {
