@@ -18,7 +18,7 @@ pub fn exit(exit: Exit) -> String {
 }
 
 /// Where a key is another one than that of the last success, and nobody knows what that was made of. A
-/// [delta](crate::commands) tells no values of variables, and only of a task that did something what it read.
+/// delta tells no values of variables, and only of a task that did something what it read.
 pub const UNKNOWN: &str =
     "what it reads is not what its last result was made from, of which no more is known here";
 
