@@ -16,8 +16,8 @@ fn state_of_another_version_is_as_if_there_were_none() {
     sandbox.larder("build");
     let path = sandbox.path(".larder/state");
     let whole = std::fs::read(&path).unwrap();
-    assert_eq!(&whole[..8], b"LRDSTAT4", "docs/formats.md says so");
-    for version in [b'0', b'3', b'5'] {
+    assert_eq!(&whole[..8], b"LRDSTAT5", "docs/formats.md says so");
+    for version in [b'0', b'4', b'6'] {
         let mut other = whole.clone();
         other[7] = version;
         std::fs::write(&path, &other).unwrap();

@@ -1,6 +1,8 @@
 //! The record of a run inside an entry: kept as it came, with a typed view of the fields that an archive asks for.
 //! Does not know the rest of the record, and keeps it all the same.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::Value;
 
@@ -41,6 +43,8 @@ pub struct RunSummary {
     pub rebuild_seconds: f64,
     /// Sum of the seconds that did not have to be spent again.
     pub saved_seconds: f64,
+    /// Seconds that each phase of the run took, over all threads.
+    pub phases: BTreeMap<String, f64>,
     /// The tasks, by name.
     pub tasks: Vec<TaskSummary>,
 }
@@ -133,6 +137,11 @@ impl TaskStatus {
     /// Whether the task's result is good: in place, from the cache, or made. A group is no result.
     pub fn passed(self) -> bool {
         matches!(self, Self::UpToDate | Self::Restored | Self::Ran)
+    }
+
+    /// Whether its commands were executed in the run.
+    pub fn was_executed(self) -> bool {
+        matches!(self, Self::Ran | Self::Failed)
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::format::{ArchiveEntry, Finding, Severity};
+use crate::run::TaskSummary;
 
 /// What a validator looks at.
 #[derive(Clone, Copy, Debug)]
@@ -38,8 +39,8 @@ pub trait Validator {
     fn validate(&self, context: Context<'_>) -> Result<Report, String>;
 }
 
-/// Merges the timings of the run's phases and of the upload's steps into one set of metrics: `timing.phase.NAME`, `timing.archive.STEP`,
-/// and the sums `timing.phase` and `timing.archive`, in seconds.
+/// Merges the timings of the run's phases, of its executed tasks by their names, and of the upload's steps into one set of metrics:
+/// `timing.phase.NAME`, `timing.task.NAME`, `timing.archive.STEP`, and the sums `timing.phase`, `timing.task` and `timing.archive`, in seconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TimingValidator;
 
@@ -71,11 +72,19 @@ impl Validator for TimingValidator {
             ..
         } = context.entry;
         let phases = phase_timings.iter().map(|(name, &s)| ("phase", &**name, s));
+        let run = context.entry.run.summary();
+        let executed = |task: &&TaskSummary| task.status.was_executed();
+        // A phase of work to whoever builds, such as `test`, is what the tasks of one name took in all projects.
+        let mut tasks: BTreeMap<&str, f64> = BTreeMap::new();
+        for task in run.tasks.iter().filter(executed) {
+            *tasks.entry(task.name()).or_default() += task.seconds;
+        }
+        let tasks = tasks.into_iter().map(|(name, s)| ("task", name, s));
         let steps = archive_timings
             .iter()
             .map(|(step, &s)| ("archive", step.name(), s));
         let mut report = Report::default();
-        for (group, name, seconds) in phases.chain(steps) {
+        for (group, name, seconds) in phases.chain(tasks).chain(steps) {
             let name = format!("timing.{group}.{name}");
             if !seconds.is_finite() || seconds < 0.0 {
                 let message = format!("`{name}` is {seconds} seconds, which is no duration");
@@ -191,6 +200,13 @@ mod tests {
         let mut entry = entry();
         entry.phase_timings = [("sync".to_owned(), 2.0), ("build".to_owned(), 1.0)].into();
         entry.archive_timings = [(Step::Sync, 0.5), (Step::Collect, 0.25)].into();
+        entry.run = RunRecord::new(serde_json::json!({ "tasks": [
+            { "task": "a#test", "status": "ran", "seconds": 1.5 },
+            { "task": "b#test", "status": "failed", "seconds": 0.5 },
+            { "task": "c#test", "status": "restored", "seconds": 8.0 },
+            { "task": "a#build", "status": "ran", "seconds": 4.0 },
+        ] }))
+        .unwrap();
         let report = look(&TimingValidator, &entry);
         let expected = [
             ("timing.archive", 0.75),
@@ -199,6 +215,9 @@ mod tests {
             ("timing.phase", 3.0),
             ("timing.phase.build", 1.0),
             ("timing.phase.sync", 2.0),
+            ("timing.task", 6.0),
+            ("timing.task.build", 4.0),
+            ("timing.task.test", 2.0),
         ];
         let expected = expected.map(|(name, value)| (name.to_owned(), value));
         assert_eq!(report.metrics, expected.into());

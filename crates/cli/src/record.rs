@@ -1,6 +1,8 @@
 //! The run record: the JSON account of one run. Fields are documented in `docs/formats.md`.
 //! Does not know how it was gathered or where it is kept.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::execute::Usage;
@@ -207,6 +209,8 @@ pub struct RunRecord {
     pub rebuild_seconds: f64,
     /// Sum of the seconds that did not have to be spent again.
     pub saved_seconds: f64,
+    /// What each phase of the run took over all threads, in seconds; phases that took no time are left out.
+    pub phases: BTreeMap<String, f64>,
     /// The tasks, by name.
     pub tasks: Vec<TaskRecord>,
     /// The tasks that a graph filter left out; the field is absent where there is none.

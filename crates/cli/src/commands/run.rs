@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use larder_archive::{Destination as _, DirectoryDestination, Durability, Name};
 use larder_graph::FailurePolicy;
-use larder_timing::{Clock as _, SystemClock};
+use larder_timing::{Clock as _, Phase, SystemClock};
 
 use crate::args::{Continue, DryFormat, LogOrder, OutputLogs, RunArgs};
 use crate::diagnostics::STATE;
@@ -144,6 +145,12 @@ pub(super) fn perform(
     record.started = started.rfc3339();
     record.wall_seconds = clock.now().since(started).as_secs_f64();
     let spans = session.timing.take();
+    let phases = phases::phases(&spans);
+    let seconds = |phase: &Phase| Duration::from_nanos(phase.duration_ns).as_secs_f64();
+    let named = phases.iter();
+    record.phases = named
+        .map(|phase| (phase.name.clone(), seconds(phase)))
+        .collect();
     let id = format!(
         "{}-{}",
         record.started.replace(':', "-"),
@@ -152,7 +159,7 @@ pub(super) fn perform(
     let took_part = record.tasks.iter().any(history::took_part);
     let profile = args.profile.as_ref().map(|out| context.cwd.join(out));
     if took_part || profile.is_some() {
-        let (workers, phases) = (options.concurrency.get(), phases::phases(&spans));
+        let workers = options.concurrency.get();
         let row = history::row(session, plan, &record, id.clone(), started, workers, phases);
         if took_part {
             record.warnings.extend(history::remember(session, &row));
@@ -371,6 +378,7 @@ fn account(
             .count(),
         rebuild_seconds: tasks.iter().map(|task| task.seconds).sum(),
         saved_seconds: tasks.iter().map(|task| task.saved_seconds).sum(),
+        phases: std::collections::BTreeMap::new(),
         warnings: session.warnings(),
         counters: Counters {
             stat_calls: counted.stat_calls,

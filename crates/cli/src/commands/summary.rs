@@ -180,6 +180,7 @@ mod tests {
             cache_miss: 0,
             rebuild_seconds: 0.0,
             saved_seconds: 0.0,
+            phases: std::collections::BTreeMap::new(),
             tasks,
             left_out: Vec::new(),
             warnings: Vec::new(),

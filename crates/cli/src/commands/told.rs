@@ -161,6 +161,7 @@ fn say_quiet(context: &Context<'_>, args: &RunArgs, quiet: Quiet, seconds: f64) 
         show_cache: None,
         rebuild_seconds: 0.0,
         saved_seconds: quiet.saved_seconds,
+        phases: std::collections::BTreeMap::new(),
         tasks: tasks(quiet.tasks, Status::UpToDate)
             .chain(tasks(quiet.groups, Status::Group))
             .collect(),

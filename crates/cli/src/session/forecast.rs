@@ -58,6 +58,8 @@ pub struct Forecast {
     pub changes: Vec<Change>,
     /// What its key would be made of now; of a task with chunks, what holds for all of them.
     pub explanation: Option<Explanation>,
+    /// The sources of its chunks.
+    pub sources: Vec<larder_fingerprint::Row>,
 }
 
 /// Judges every task of the run in order of dependency.
@@ -84,6 +86,7 @@ pub fn forecast(run: &Run<'_>) -> Result<Vec<Forecast>, Fault> {
             why: vec![fault.to_string()],
             changes: Vec::new(),
             explanation: None,
+            sources: Vec::new(),
         });
         verdicts[task] = Some(forecast.verdict);
         forecasts.push(forecast);
@@ -103,6 +106,7 @@ fn judge(run: &Run<'_>, task: usize, verdicts: &[Option<Verdict>]) -> Result<For
         why: Vec::new(),
         changes: Vec::new(),
         explanation: None,
+        sources: Vec::new(),
     };
     // Results of what runs first are not known yet; what they were is the best that can be said of them.
     let open: Vec<usize> = run

@@ -1,4 +1,4 @@
-//! The serialised form of a workspace's state file, version 4; bytes in `docs/formats.md`.
+//! The serialised form of a workspace's state file, version 5; bytes in `docs/formats.md`.
 //! Knows nothing of when it is read or written.
 
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use larder_cache::Row;
 use serde::{Deserialize, Serialize};
 
 /// First bytes of the file: name and version.
-pub(super) const MAGIC: [u8; 8] = *b"LRDSTAT4";
+pub(super) const MAGIC: [u8; 8] = *b"LRDSTAT5";
 
 /// The decoded head of a state file.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,7 @@ pub(super) struct Record {
     pub(super) explanation: Option<Blob>,
     pub(super) log: Option<Blob>,
     pub(super) chunks: Option<Blob>,
+    pub(super) attempt: Option<Blob>,
     /// How long its last successful executions took, in milliseconds, the newest last.
     pub(super) recent_ms: Vec<u64>,
 }
@@ -57,6 +58,17 @@ pub struct TaskState {
     pub success: Option<Success>,
     /// Paths a run or restore of this task wrote, relative to the workspace, with what it wrote.
     pub owned: Vec<Row>,
+}
+
+/// What an execution read and printed that was not a success which is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// The key it ran under.
+    pub key: [u8; 32],
+    /// The explanation of the key, as bytes; absent where that of the task stands for it.
+    pub explanation: Option<Vec<u8>>,
+    /// What it printed, in the stored form of a log: under its own name, or those of its chunks that ran and are not kept.
+    pub logs: Vec<(String, Vec<u8>)>,
 }
 
 /// Encodes a head with its magic, length and checksum.

@@ -15,8 +15,8 @@ use std::sync::Mutex;
 mod format;
 pub mod intent;
 
+pub use format::{Attempt, Success, TaskState};
 use format::{Blob, Head, Record};
-pub use format::{Success, TaskState};
 
 /// A task's new state, to be written at the end of the run.
 #[derive(Debug, Clone)]
@@ -31,6 +31,8 @@ pub struct Update {
     pub chunks: Option<Vec<u8>>,
     /// How long its commands took, in milliseconds, if they ran and succeeded.
     pub ran_ms: Option<u64>,
+    /// What the execution read and printed, if it was not a success that is kept.
+    pub attempt: Option<Attempt>,
 }
 
 /// So many durations of a task are remembered.
@@ -98,6 +100,12 @@ impl State {
         self.blob(self.head.tasks.get(id)?.chunks?)
     }
 
+    /// What a task's last execution read and printed, if it was not a success that is kept: it failed, or may not be skipped.
+    pub fn attempt(&self, id: &str) -> Option<Attempt> {
+        let bytes = self.blob(self.head.tasks.get(id)?.attempt?)?;
+        postcard::from_bytes(&bytes).ok()
+    }
+
     /// How long a task's last successful executions took, in milliseconds, the newest last.
     pub fn recent_ms(&self, id: &str) -> &[u64] {
         let record = self.head.tasks.get(id);
@@ -152,6 +160,7 @@ impl State {
             let explanation = old.explanation(id).map(&mut add);
             let log = old.log(id).map(&mut add);
             let chunks = old.chunks(id).map(&mut add);
+            let attempt = record.attempt.and_then(|blob| old.blob(blob));
             head.tasks.insert(
                 id.clone(),
                 Record {
@@ -159,6 +168,7 @@ impl State {
                     explanation,
                     log,
                     chunks,
+                    attempt: attempt.map(&mut add),
                     recent_ms: record.recent_ms.clone(),
                 },
             );
@@ -174,6 +184,8 @@ impl State {
             let log = log.filter(|log| !log.is_empty()).map(&mut add);
             // They tell of the rows that are written with them, and of no earlier ones.
             let chunks = update.chunks.clone().map(&mut add);
+            let attempt = update.attempt.as_ref();
+            let attempt = attempt.and_then(|attempt| postcard::to_stdvec(attempt).ok());
             let mut recent_ms = old.recent_ms(id).to_vec();
             recent_ms.extend(update.ran_ms);
             recent_ms.drain(..recent_ms.len().saturating_sub(RECENT));
@@ -184,6 +196,7 @@ impl State {
                     explanation,
                     log,
                     chunks,
+                    attempt: attempt.map(&mut add),
                     recent_ms,
                 },
             );
@@ -248,7 +261,31 @@ mod tests {
             log: Some(log.to_vec()),
             chunks: Some(b"table".to_vec()),
             ran_ms: Some(u64::from(key)),
+            attempt: None,
         }
+    }
+
+    #[test]
+    fn an_attempt_is_remembered_until_the_task_is_run_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        let save = |id: &str, update: Update| {
+            State::save(&path, &HashMap::from([(id.into(), update)]), &|_| true).unwrap();
+        };
+        let attempt = Attempt {
+            key: [9; 32],
+            explanation: Some(b"read".to_vec()),
+            logs: vec![("a".into(), b"no".to_vec())],
+        };
+        let mut failed = update(1, b"");
+        failed.task.success = None;
+        failed.attempt = Some(attempt.clone());
+        save("a", failed);
+        save("b", update(2, b""));
+        assert_eq!(State::open(&path).attempt("a"), Some(attempt));
+        assert_eq!(State::open(&path).attempt("b"), None);
+        save("a", update(3, b""));
+        assert_eq!(State::open(&path).attempt("a"), None);
     }
 
     #[test]

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use larder_archive::{
-    Archive, ArchiveEntry, DiffSide, Difference, EntryId, Manifests, RunRecord, TaskManifest, Time,
-    diff as differences,
+    Archive, ArchiveEntry, DiffSide, Difference, EntryId, Manifests, RunRecord, TaskManifest,
+    TaskStatus, Time, diff as differences,
 };
 use serde_json::json;
 
 use crate::execute::exit;
-use crate::session::Session;
 use crate::session::forecast::{Forecast, Verdict};
+use crate::session::{Session, discovered};
 
 use super::super::{Context, Outcome, print};
 use super::{Place, diff, folder, manifests};
@@ -56,7 +56,16 @@ pub(in super::super) fn against(
         before
             .tasks
             .insert(forecast.id.clone(), without_outputs(known.clone()));
-        let now = manifests::of_task(explanation, &[]);
+        let mut now = manifests::of_task(explanation, &[]);
+        now.inputs.extend(manifests::sources(&forecast.sources));
+        if session.workspace.tasks[forecast.task].depfile.is_some() {
+            // What it will discover is not known before it ran; what it discovered then is asked for as it is now.
+            let unknown = known.inputs.keys();
+            let unknown = unknown.filter(|path| !now.inputs.contains_key(*path));
+            let unknown: Vec<Vec<u8>> = unknown.map(|path| path.clone().into_bytes()).collect();
+            let rows = discovered::rows(&session.tree, &unknown).unwrap_or_default();
+            now.inputs.extend(rows.iter().map(manifests::input));
+        }
         after.tasks.insert(forecast.id.clone(), now);
     }
     let open: BTreeSet<&str> = order
@@ -117,20 +126,25 @@ impl Told<'_> {
         let id = self.entry.id;
         let mut said = false;
         for forecast in self.order {
-            let lines: Vec<String> = self
+            let mut lines: Vec<String> = self
                 .found
                 .iter()
                 .map(diff::words)
                 .filter(|(task, _)| *task == forecast.id)
                 .map(|(_, line)| line)
                 .collect();
+            let mut archived = self.entry.run.summary().tasks.iter();
+            let archived = archived.find(|task| task.task == forecast.id);
+            if archived.is_some_and(|task| task.status == TaskStatus::Failed) {
+                lines.insert(0, "it failed in that run".to_owned());
+            }
             let is_last = self.order.last().is_some_and(|last| last.id == forecast.id);
             if self.unknown.contains(&forecast.id) && is_last {
                 // Writing to a string cannot fail.
                 let _ = writeln!(text, "{}: entry {id} says nothing of it", forecast.id);
                 let _ = writeln!(
                     text,
-                    "  it did not succeed in that run, or took no part in it"
+                    "  it was not executed in that run, or took no part in it"
                 );
                 said = true;
             } else if !lines.is_empty() {

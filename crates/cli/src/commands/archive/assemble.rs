@@ -3,9 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use larder_archive::{
-    ArchiveEntry, EntryStatus, GateResult, Host, RunSummary, TaskStatus, Time, Upload,
-};
+use larder_archive::{ArchiveEntry, EntryStatus, GateResult, Host, RunSummary, Time, Upload};
 use serde::{Deserialize, Serialize};
 
 use super::collect::Collected;
@@ -61,19 +59,8 @@ pub(super) fn created(root: &std::path::Path, run: &RunSummary) -> Created {
             arch: std::env::consts::ARCH.to_owned(),
             larder: env!("CARGO_PKG_VERSION").to_owned(),
         },
-        phases: phases(run),
+        phases: run.phases.clone(),
     }
-}
-
-/// Seconds of the run's phases: what the tasks of one name took together, in all projects. What was not executed took nothing.
-fn phases(run: &RunSummary) -> BTreeMap<String, f64> {
-    let mut phases = BTreeMap::new();
-    for task in &run.tasks {
-        if matches!(task.status, TaskStatus::Ran | TaskStatus::Failed) {
-            *phases.entry(task.name().to_owned()).or_insert(0.0) += task.seconds;
-        }
-    }
-    phases
 }
 
 /// The moment, by the clock of the wall.

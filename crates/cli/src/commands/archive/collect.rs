@@ -6,7 +6,7 @@ use std::path::Path;
 
 use globset::{GlobBuilder, GlobMatcher};
 use larder_archive::{
-    Artifact, Extra, Finding, Manifests, RunRecord, RunSummary, Severity, artifact,
+    Artifact, Extra, Finding, Manifests, RunRecord, RunSummary, Severity, TaskStatus, artifact,
 };
 use serde::{Deserialize, Serialize};
 
@@ -76,32 +76,28 @@ pub(super) fn last_run(session: &Session<'_>) -> Result<RunRecord, String> {
     RunRecord::new(json).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// The tasks of a run that have keys.
+/// The tasks of a run that have keys, those that failed as well.
 fn keys(run: &RunSummary) -> impl Iterator<Item = (&str, &str)> {
-    let tasks = run.tasks.iter().filter(|task| task.status.passed());
+    let tasks = run.tasks.iter();
+    let tasks = tasks.filter(|task| task.status.passed() || task.status == TaskStatus::Failed);
     tasks.filter_map(|task| Some((task.task.as_str(), task.key.as_deref()?)))
 }
 
-/// The logs of the run's tasks, as they are kept of each last success.
+/// What the run's tasks printed, as far as the state still knows it.
 pub(super) fn logs(session: &Session<'_>, run: &RunSummary) -> Vec<Extra> {
     let mut logs = Vec::new();
     for (task, key) in keys(run) {
-        if manifests::is_of(session, task, key).is_none() {
-            continue;
+        for (name, log) in manifests::logs(session, task, key) {
+            let Some(log) = Log::decode(&log) else {
+                continue;
+            };
+            // Names of projects are paths, and those outside of the root begin with dots.
+            let name = name.replace("..", "__");
+            logs.push(Extra {
+                name: format!("logs/{name}.log"),
+                content: log.bytes(),
+            });
         }
-        let log = session
-            .state
-            .log(task)
-            .and_then(|bytes| Log::decode(&bytes));
-        let Some(log) = log.filter(|log| !log.is_empty()) else {
-            continue;
-        };
-        // Names of projects are paths, and those outside of the root begin with dots.
-        let name = task.replace("..", "__");
-        logs.push(Extra {
-            name: format!("logs/{name}.log"),
-            content: log.bytes(),
-        });
     }
     logs
 }

@@ -7,9 +7,10 @@ use larder_archive::{FileKind, FileState, Manifests, TaskManifest};
 use larder_cache::{Kind, Row};
 use larder_fingerprint::{self as fingerprint, Explanation, RowKind};
 
-use crate::session::Session;
-use crate::session::describe;
 use crate::session::life::hex;
+use crate::session::tree::lossy;
+use crate::session::{Session, chunks, describe};
+use crate::state::Attempt;
 
 /// Manifests of the tasks with these keys, as far as the state still knows them.
 pub(super) fn of_run<'t>(
@@ -21,28 +22,70 @@ pub(super) fn of_run<'t>(
         ..Manifests::default()
     };
     for (task, key) in tasks {
-        let Some(state) = is_of(session, task, key) else {
+        let Some(state) = session.state.task(task) else {
             continue;
         };
-        let explanation = session.state.explanation(task);
+        let explanation = match execution(session, task, key) {
+            Some(Execution::Kept) => session.state.explanation(task),
+            // What holds for all chunks is explained with the task.
+            Some(Execution::Attempt(attempt)) => attempt
+                .explanation
+                .or_else(|| session.state.explanation(task)),
+            None => None,
+        };
         let Some(explanation) = explanation.and_then(|bytes| describe::decode(&bytes)) else {
             continue;
         };
-        let manifest = of_task(&explanation, &state.owned);
+        let mut manifest = of_task(&explanation, &state.owned);
+        let (chunks, discovered) = chunks::remembered(&session.state, task);
+        let sources = chunks.into_iter().map(|chunk| (chunk.source, chunk.digest));
+        let files = sources.chain(discovered);
+        let files = files.map(|(path, digest)| (lossy(&path), file(&digest)));
+        manifest.inputs.extend(files);
         manifests.tasks.insert(task.to_owned(), manifest);
     }
     manifests
 }
 
-/// The state of a task, if its last success had this key.
-pub(super) fn is_of<'s>(
-    session: &'s Session<'_>,
-    task: &str,
-    key: &str,
-) -> Option<&'s crate::state::TaskState> {
-    let state = session.state.task(task)?;
-    let success = state.success.as_ref()?;
-    (hex(&success.key) == key).then_some(state)
+/// Where what an execution read and printed is kept.
+enum Execution {
+    /// With the last success of its task.
+    Kept,
+    /// Apart: it failed, or its result may not be kept.
+    Attempt(Attempt),
+}
+
+/// The execution, or restore, of a task under this key, if the state still knows it.
+fn execution(session: &Session<'_>, task: &str, key: &str) -> Option<Execution> {
+    let success = session.state.task(task)?.success.as_ref();
+    if success.is_some_and(|success| hex(&success.key) == key) {
+        return Some(Execution::Kept);
+    }
+    let attempt = session.state.attempt(task)?;
+    (hex(&attempt.key) == key).then_some(Execution::Attempt(attempt))
+}
+
+/// What a task printed when it got this key, by its name or those of its chunks, in the stored form; empty logs are left out.
+pub(super) fn logs(session: &Session<'_>, task: &str, key: &str) -> Vec<(String, Vec<u8>)> {
+    let mut logs = match execution(session, task, key) {
+        None => return Vec::new(),
+        Some(Execution::Kept) => {
+            let log = session.state.log(task);
+            log.map(|log| (task.to_owned(), log)).into_iter().collect()
+        }
+        Some(Execution::Attempt(attempt)) => attempt.logs,
+    };
+    let (chunks, _) = chunks::remembered(&session.state, task);
+    let mut all = 0..session.workspace.tasks.len();
+    if let Some(index) = all.find(|index| session.compiled.id(*index) == task) {
+        let named = chunks.into_iter().filter_map(|chunk| {
+            let within = chunks::within(session, index, &chunk.source)?;
+            Some((format!("{task}[{}]", lossy(&within)), chunk.log))
+        });
+        logs.extend(named);
+    }
+    logs.retain(|(_, log)| !log.is_empty());
+    logs
 }
 
 /// The manifest of one task.
@@ -110,7 +153,27 @@ pub(super) fn of_task(explanation: &Explanation, outputs: &[Row]) -> TaskManifes
     }
 }
 
-fn input(row: &fingerprint::Row) -> (String, FileState) {
+/// A file with this digest, or none if the digest is zeros.
+fn file(digest: &[u8; 32]) -> FileState {
+    let absent = *digest == [0; 32];
+    FileState {
+        kind: if absent {
+            FileKind::Absent
+        } else {
+            FileKind::File
+        },
+        executable: false,
+        digest: if absent { String::new() } else { hex(digest) },
+    }
+}
+
+/// The sources of a task's chunks as they are now, in the form that [`of_run`] gives them.
+pub(super) fn sources(rows: &[fingerprint::Row]) -> impl Iterator<Item = (String, FileState)> {
+    rows.iter()
+        .map(|row| (lossy(&row.path), file(&row.digest.0)))
+}
+
+pub(super) fn input(row: &fingerprint::Row) -> (String, FileState) {
     let kind = match row.kind {
         RowKind::File => FileKind::File,
         RowKind::Link => FileKind::Link,
@@ -126,7 +189,7 @@ fn input(row: &fingerprint::Row) -> (String, FileState) {
         executable: row.executable,
         digest,
     };
-    (String::from_utf8_lossy(&row.path).into_owned(), state)
+    (lossy(&row.path), state)
 }
 
 fn output(row: &Row) -> (String, FileState) {
@@ -144,7 +207,7 @@ fn output(row: &Row) -> (String, FileState) {
         executable: row.executable(),
         digest,
     };
-    (String::from_utf8_lossy(&row.path).into_owned(), state)
+    (lossy(&row.path), state)
 }
 
 /// Names a workspace's secret without telling it.

@@ -7,11 +7,12 @@ use larder_archive::{
     ArchiveEntry, Context, Finding, MetricConfig, RequiredFiles, RunSummary, Severity, SizeBudget,
     TimingRegression, TimingValidator, Validator, metric_of_json, metric_of_output,
 };
-use larder_timing::{Rule, Verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::execute::{Command, Spec, Stream};
 use crate::session::{Session, run, words};
+
+use super::super::timings;
 
 /// The variable by which commands of validators find the entry.
 const ENTRY: &str = "LARDER_ARCHIVE_ENTRY";
@@ -86,39 +87,25 @@ pub(super) fn scores(
     Ok(scores)
 }
 
-/// So many of the newest runs of a task are held against those before, as `larder timings check` does.
-const RECENT: usize = 5;
-/// So many runs of a task are looked back at.
-const BACK: usize = 200;
-
-/// The tasks of a run that became slower beyond their noise on this machine, by the history.
+/// The tasks of a run, and the phases of runs like the newest, that became slower on this machine as `larder timings check` tells it.
 pub(super) fn regressions(
     session: &Session<'_>,
     run: &RunSummary,
 ) -> Result<Vec<TimingRegression>, String> {
     let (history, _) = crate::history::open(session)?;
-    let mut found = Vec::new();
-    for task in &run.tasks {
-        let rows = history.task(&task.task, BACK);
-        let rows = rows.map_err(|error| error.to_string())?;
-        let Some((newest, _)) = rows.first() else {
-            continue;
-        };
-        let series = larder_timing::measures(&rows, &newest.host);
-        if series.is_empty() {
-            continue;
-        }
-        let comparison = larder_timing::check(&series, RECENT, &Rule::default());
-        if comparison.verdict == Verdict::Slower {
-            let seconds = |nanos| std::time::Duration::from_nanos(nanos).as_secs_f64();
-            found.push(TimingRegression {
-                name: task.task.clone(),
-                seconds: seconds(comparison.after.median_ns),
-                expected_seconds: seconds(comparison.before.median_ns),
-            });
-        }
-    }
-    Ok(found)
+    let slower = timings::slower(&history).map_err(|usage| usage.message)?;
+    let seconds = |nanos| std::time::Duration::from_nanos(nanos).as_secs_f64();
+    let took_part = |name: &str| run.tasks.iter().any(|task| task.task == name);
+    let slower = slower
+        .into_iter()
+        .filter(|slower| slower.is_phase || took_part(&slower.name));
+    Ok(slower
+        .map(|slower| TimingRegression {
+            name: slower.name,
+            seconds: seconds(slower.after_ns),
+            expected_seconds: seconds(slower.before_ns),
+        })
+        .collect())
 }
 
 /// The number of a metric; `None` when neither a command nor a file gives it.

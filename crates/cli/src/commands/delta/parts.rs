@@ -419,6 +419,7 @@ impl Part<'_> {
             log: forgotten,
             chunks,
             ran_ms: None,
+            attempt: None,
         });
         done.intent = true;
         Ok(done)

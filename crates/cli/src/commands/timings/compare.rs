@@ -14,6 +14,8 @@ use super::runs::{Chosen, failed};
 pub(super) const RECENT: usize = 5;
 /// A change by less than this, in nanoseconds, is worth nobody's attention.
 const LEAST_NS: u64 = 10_000_000;
+/// By this share a task may become slower where nothing else is said: the default of `--fail-above`.
+const FAIL_ABOVE: f64 = 0.05;
 /// So many runs are looked back at.
 const BACK: usize = 200;
 
@@ -144,6 +146,45 @@ pub(super) fn compare(before: &Chosen, after: Chosen, fail_above: f64) -> Result
         flaky: larder_timing::flaky(&rows),
         host,
     })
+}
+
+/// A task or phase that a check finds slower than allowed.
+pub(in super::super) struct Slower {
+    /// Its name; that of a phase begins with the word.
+    pub(in super::super) name: String,
+    /// Whether it is a phase of the runs.
+    pub(in super::super) is_phase: bool,
+    /// The middle of what it took before, in nanoseconds.
+    pub(in super::super) before_ns: u64,
+    /// The middle of what its newest runs took, in nanoseconds.
+    pub(in super::super) after_ns: u64,
+}
+
+/// What `larder timings check` would fail for without any flags. Of a history without runs nothing can be told.
+pub(in super::super) fn slower(history: &History) -> Result<Vec<Slower>, Usage> {
+    if history.runs_with_tasks(1).map_err(failed)?.is_empty() {
+        return Ok(Vec::new());
+    }
+    let compared = check(history, FAIL_ABOVE)?;
+    let told = |is_phase: bool| {
+        move |change: &Change| Slower {
+            name: if is_phase {
+                format!("phase {}", change.name)
+            } else {
+                change.name.clone()
+            },
+            is_phase,
+            before_ns: change.comparison.before.median_ns,
+            after_ns: change.comparison.after.median_ns,
+        }
+    };
+    let regressed = |changes: &'_ [Change], is_phase| -> Vec<Slower> {
+        let changes = changes.iter().filter(|change| change.regressed);
+        changes.map(told(is_phase)).collect()
+    };
+    let mut slower = regressed(&compared.tasks, false);
+    slower.extend(regressed(&compared.phases, true));
+    Ok(slower)
 }
 
 /// Compares the newest runs of each task with those before them.

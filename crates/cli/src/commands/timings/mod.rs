@@ -8,6 +8,8 @@ mod show;
 mod spark;
 mod told;
 
+pub(super) use compare::slower;
+
 use std::path::{Path, PathBuf};
 
 use larder_timing::history::{History, HistoryError, Options};

@@ -55,6 +55,8 @@ pub(in super::super) fn judge(
         .map(|old| larder_fingerprint::diff(old, &new))
         .unwrap_or_default();
     forecast.explanation = Some(new);
+    let sources = expansion.chunks.iter();
+    forecast.sources = sources.map(|chunk| chunk.source.clone()).collect();
     // What a dependency hands on is only a guess while it is open.
     let is_open = |id: &String| open.iter().any(|dep| run.id(*dep) == *id);
     forecast.changes = changes

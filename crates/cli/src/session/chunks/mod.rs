@@ -129,6 +129,32 @@ pub(super) fn discovered(state: &State, id: &str) -> Vec<Vec<u8>> {
     files.into_iter().map(|(path, _)| path).collect()
 }
 
+/// What the last success of a chunk read and printed.
+pub struct Remembered {
+    /// The path of its source in the workspace.
+    pub source: Vec<u8>,
+    /// The digest of its source.
+    pub digest: [u8; 32],
+    /// What it printed, in the stored form of a log; empty for nothing.
+    pub log: Vec<u8>,
+}
+
+/// A path with the digest of what lay there; zeros for nothing.
+pub type Digested = (Vec<u8>, [u8; 32]);
+
+/// What the state knows of a task's chunks, and of the files that they discovered.
+pub fn remembered(state: &State, id: &str) -> (Vec<Remembered>, Vec<Digested>) {
+    let table = state.chunks(id);
+    let table = table.as_deref().and_then(format::decode);
+    let table = table.unwrap_or_default();
+    let one = |(source, kept): (Vec<u8>, format::Kept)| Remembered {
+        source,
+        digest: kept.source,
+        log: kept.log,
+    };
+    (table.chunks.into_iter().map(one).collect(), table.files)
+}
+
 /// Takes a task with chunks through its life.
 ///
 /// # Errors

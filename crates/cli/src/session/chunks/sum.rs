@@ -11,7 +11,7 @@ use larder_fingerprint::Row as InputRow;
 use crate::execute::Exit;
 use crate::execute::log::Log;
 use crate::record::{CacheUse, ChunkCounts, Status};
-use crate::state::{Success, TaskState, Update};
+use crate::state::{Attempt, Success, TaskState, Update};
 
 use super::super::describe;
 use super::super::life::{Done, Life, hex};
@@ -79,6 +79,8 @@ pub(super) struct After {
     saved_ms: u64,
     /// Chunks that failed.
     failures: Vec<(String, Exit, String)>,
+    /// What chunks printed that ran and are not kept, by name.
+    unkept: Vec<(String, Vec<u8>)>,
     /// Whether all that ran are in the cache.
     stored: bool,
     /// Why results were not kept.
@@ -113,6 +115,7 @@ impl After {
             },
             saved_ms: 0,
             failures: Vec::new(),
+            unkept: Vec::new(),
             stored: true,
             reasons: Vec::new(),
             warnings: Vec::new(),
@@ -203,6 +206,9 @@ impl After {
         let ran = judged.ran;
         self.shared_doubt |= doubt;
         self.stored &= judged.stored;
+        if !judged.kept && !judged.new.log.is_empty() {
+            self.unkept.push((id.clone(), judged.new.log.clone()));
+        }
         if !ran.exit.success() {
             self.counts.failed += 1;
             let error = ran.error.unwrap_or_else(|| words::exit(ran.exit));
@@ -419,6 +425,12 @@ pub(super) fn done(
         duration_ms,
         discovered: None,
     });
+    // What holds for all chunks is explained with the task.
+    let attempt = success.is_none().then_some(Attempt {
+        key: whole,
+        explanation: None,
+        logs: after.unkept,
+    });
     // What is left was made of what was explained before.
     let explanation = (!partial)
         .then(|| describe::encode(&keys.common.explain(&run.session.secret)))
@@ -442,6 +454,7 @@ pub(super) fn done(
             chunks: format::encode(&table),
             // What a part of them took says nothing of the whole.
             ran_ms: (after.counts.ran == total && !failed).then_some(wall_ms),
+            attempt,
         }),
         rows,
         intent: true,

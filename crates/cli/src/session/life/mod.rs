@@ -297,11 +297,13 @@ impl Life<'_> {
                 Some(done) => done,
                 None => self.execute(&mut basis, outputs, &owned)?,
             };
-            if let Some(update) = &mut done.update
-                && update.task.success.is_some()
-            {
+            if let Some(update) = &mut done.update {
                 let kept = basis.explain(&self.run.session.secret);
-                update.explanation = super::describe::encode(&kept);
+                let kept = super::describe::encode(&kept);
+                match &mut update.attempt {
+                    Some(attempt) => attempt.explanation = kept,
+                    None => update.explanation = kept,
+                }
             }
             if let Some(update) = done.update.as_ref().filter(|_| done.intent) {
                 intent::finish(intents, &self.id, &update.task, None);

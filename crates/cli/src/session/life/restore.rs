@@ -148,6 +148,7 @@ impl Life<'_> {
                 log: Some(entry.log.clone()),
                 chunks: None,
                 ran_ms: None,
+                attempt: None,
             }),
             intent: true,
             changes: Vec::new(),

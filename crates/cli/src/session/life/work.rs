@@ -10,7 +10,7 @@ use larder_cache::{self as cache, Clean, Row};
 use crate::diagnostics::{self, PROCESS, STATE};
 use crate::execute::{Exit, Stream, Usage, environment, mux};
 use crate::record::Status;
-use crate::state::{Success, TaskState, Update, intent};
+use crate::state::{Attempt, Success, TaskState, Update, intent};
 
 use super::super::Run;
 use super::super::describe::{self, Basis};
@@ -115,7 +115,7 @@ impl Life<'_> {
             wrote(before.outputs.seen.get(path), seen) || (!spec.clean && owned.contains_key(path))
         })?;
         if !exit.success() {
-            return Ok(self.not_succeeded(exit, error, rows, basis.key()));
+            return Ok(self.not_succeeded(exit, error, rows, basis.key(), log));
         }
         let foreign: Vec<&Vec<u8>> = after
             .seen
@@ -134,7 +134,8 @@ impl Life<'_> {
                     .is_some()
             };
             let own = rows.into_iter().filter(|row| !other(row)).collect();
-            return Ok(self.not_succeeded(Exit::Code(1), Some(message), own, basis.key()));
+            let exit = Exit::Code(1);
+            return Ok(self.not_succeeded(exit, Some(message), own, basis.key(), log));
         }
         let mut reason = self.unkeepable(basis, outputs, &rows, &foreign, &before)?;
         if let Some(undiscovered) = self.discover(basis, &before, outputs, &rows)?
@@ -169,6 +170,10 @@ impl Life<'_> {
             });
         }
         self.record.status = Status::Ran;
+        let (log, attempt) = match success {
+            Some(_) => (Some(log), None),
+            None => (None, Some(self.attempt(key, log))),
+        };
         Ok(Done {
             key,
             manifest: base,
@@ -181,9 +186,10 @@ impl Life<'_> {
                     owned: rows,
                 },
                 explanation: None,
-                log: Some(log),
+                log,
                 chunks: None,
                 ran_ms: Some(duration_ms),
+                attempt,
             }),
             intent: true,
             changes: Vec::new(),
@@ -207,6 +213,7 @@ impl Life<'_> {
         error: Option<String>,
         rows: Vec<Row>,
         key: [u8; 32],
+        log: Vec<u8>,
     ) -> Done {
         self.record.status = Status::Failed;
         self.record.exit_code = Some(exit.exit_code());
@@ -226,6 +233,7 @@ impl Life<'_> {
                 log: None,
                 chunks: None,
                 ran_ms: None,
+                attempt: Some(self.attempt(key, log)),
             }),
             intent: true,
             changes: Vec::new(),
@@ -233,6 +241,15 @@ impl Life<'_> {
             sound: false,
             known: None,
             record: self.record.clone(),
+        }
+    }
+
+    /// What an execution printed that is no success; what it read is added once that is known.
+    fn attempt(&self, key: [u8; 32], log: Vec<u8>) -> Attempt {
+        Attempt {
+            key,
+            explanation: None,
+            logs: vec![(self.id.clone(), log)],
         }
     }
 
