@@ -436,4 +436,11 @@ fn steps_are_drawn() {
     let png = std::fs::read(sandbox.path("steps.png")).unwrap();
     assert!(png.starts_with(b"\x89PNG"));
     assert_eq!(sandbox.larder("archive chart --out steps.jpg").code, 2);
+    assert_eq!(sandbox.larder("timings report --out report.html").code, 0);
+    let page = sandbox.read("report.html");
+    assert!(page.contains("id=\"uploads\""), "the report has them as well");
+    let data = json(&sandbox.larder("timings report --json"));
+    let uploads = data["uploads"].as_array().unwrap();
+    assert_eq!(uploads.len(), 2);
+    assert_eq!(uploads[0]["steps"].as_array().unwrap().len(), 9);
 }

@@ -28,6 +28,20 @@ pub struct ReportData {
     pub flaky: Vec<Flaky>,
     /// How long the last run would have been, were something otherwise; the greatest gain first.
     pub what_if: Vec<WhatIfRow>,
+    /// Uploads to an archive, oldest first; whoever has an archive adds them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uploads: Vec<Upload>,
+}
+
+/// An upload of a run to an archive.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Upload {
+    /// The entry that it made.
+    pub entry: String,
+    /// When it was made, as RFC 3339.
+    pub created: String,
+    /// Its steps, in their order.
+    pub steps: Vec<Phase>,
 }
 
 /// One run in short.

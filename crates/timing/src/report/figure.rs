@@ -18,6 +18,8 @@ pub enum Figure {
     Cache,
     /// The tasks that take longest.
     Slowest,
+    /// The steps of recent uploads to the archive.
+    Uploads,
 }
 
 /// Draws one chart of a report as SVG.
@@ -34,6 +36,7 @@ pub fn figure(data: &ReportData, which: Figure, frame: Frame) -> Result<String, 
             figures::timeline_of(&last, frame)
         }
         Figure::Slowest => figures::slowest_of(data, frame),
+        Figure::Uploads => figures::uploads(&data.uploads, frame),
     }
 }
 
@@ -49,6 +52,7 @@ mod tests {
             Figure::Timeline,
             Figure::Cache,
             Figure::Slowest,
+            Figure::Uploads,
         ];
         for which in all {
             let svg = figure(&ReportData::default(), which, Frame::DOCUMENT).unwrap();

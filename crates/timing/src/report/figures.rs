@@ -3,12 +3,12 @@
 
 use std::fmt::Write as _;
 
-use super::data::{LastRun, LastTask, ReportData, RunSummary};
+use super::data::{LastRun, LastTask, ReportData, RunSummary, Upload};
 use crate::charts::{
     Bar, CachePoint, ChartError, Frame, Row, RunPoint, Series, State, Unit, cache_over_time,
     runs_over_time, slowest, stacked, timeline,
 };
-use crate::{CacheState, Outcome};
+use crate::{CacheState, Outcome, Phase};
 
 const SIZES: [(&str, u32, u32); 2] = [("wide", 960, 300), ("narrow", 312, 240)];
 
@@ -51,8 +51,8 @@ pub(super) fn windowed(
 }
 
 /// Month, day and time of day.
-fn label(run: &RunSummary) -> String {
-    let minutes: String = run.started.chars().skip(5).take(11).collect();
+fn label(rfc3339: &str) -> String {
+    let minutes: String = rfc3339.chars().skip(5).take(11).collect();
     minutes.replace('T', " ")
 }
 
@@ -63,7 +63,7 @@ fn seconds(ns: u64) -> f64 {
 
 pub(super) fn runs(runs: &[RunSummary], frame: Frame) -> Result<String, ChartError> {
     let point = |run: &RunSummary| RunPoint {
-        label: label(run),
+        label: label(&run.started),
         seconds: seconds(run.duration_ns),
         failed: run.exit_code != 0,
     };
@@ -72,7 +72,7 @@ pub(super) fn runs(runs: &[RunSummary], frame: Frame) -> Result<String, ChartErr
 
 pub(super) fn cache(runs: &[RunSummary], frame: Frame) -> Result<String, ChartError> {
     let point = |run: &RunSummary| CachePoint {
-        label: label(run),
+        label: label(&run.started),
         hit_rate: run.hit_rate,
         saved_seconds: seconds(run.saved_ns),
     };
@@ -81,10 +81,19 @@ pub(super) fn cache(runs: &[RunSummary], frame: Frame) -> Result<String, ChartEr
 
 /// The phases that occur in any run, in the order in which they first do.
 pub(super) fn phase_names(runs: &[RunSummary]) -> Vec<String> {
+    names(runs.iter().flat_map(|run| &run.phases))
+}
+
+/// The steps that occur in any upload, in the order in which they first do.
+pub(super) fn step_names(uploads: &[Upload]) -> Vec<String> {
+    names(uploads.iter().flat_map(|upload| &upload.steps))
+}
+
+fn names<'p>(parts: impl Iterator<Item = &'p Phase>) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for phase in runs.iter().flat_map(|run| &run.phases) {
-        if !names.contains(&phase.name) {
-            names.push(phase.name.clone());
+    for part in parts {
+        if !names.contains(&part.name) {
+            names.push(part.name.clone());
         }
     }
     names
@@ -108,27 +117,49 @@ pub(super) fn phases(
     without: Option<&str>,
     frame: Frame,
 ) -> Result<String, ChartError> {
-    let value = |run: &RunSummary, name: &String| {
-        let phases = run.phases.iter().filter(|phase| phase.name == *name);
-        phases.map(|phase| seconds(phase.duration_ns)).sum()
-    };
     // What is left out keeps its place, so that the others keep their colours.
     let keeps = |name: &str| without != Some(name);
     let series = phase_names(runs).into_iter().map(|name| Series {
         values: runs
             .iter()
             .filter(|_| keeps(&name))
-            .map(|run| value(run, &name))
+            .map(|run| took(&run.phases, &name))
             .collect(),
         name,
     });
     let series: Vec<Series> = series.collect();
-    let labels: Vec<String> = runs.iter().map(label).collect();
+    let labels: Vec<String> = runs.iter().map(|run| label(&run.started)).collect();
     let title = match without {
         None => "Phases of recent runs".to_owned(),
         Some(name) => format!("Phases of recent runs without {name}"),
     };
     stacked(&title, Unit::Seconds, &labels, &series, frame)
+}
+
+/// What the parts of one name took together, in seconds.
+fn took(parts: &[Phase], name: &str) -> f64 {
+    let parts = parts.iter().filter(|part| part.name == name);
+    parts.map(|part| seconds(part.duration_ns)).sum()
+}
+
+/// The steps of each upload to the archive.
+pub(super) fn uploads(uploads: &[Upload], frame: Frame) -> Result<String, ChartError> {
+    let series = step_names(uploads).into_iter().map(|name| Series {
+        values: uploads
+            .iter()
+            .map(|upload| took(&upload.steps, &name))
+            .collect(),
+        name,
+    });
+    let series: Vec<Series> = series.collect();
+    let labels = uploads.iter().map(|upload| label(&upload.created));
+    let labels: Vec<String> = labels.collect();
+    let title = "Steps of archive uploads";
+    stacked(title, Unit::Seconds, &labels, &series, frame)
+}
+
+pub(super) fn recent_uploads(data: &ReportData) -> Result<String, ChartError> {
+    both(|frame| uploads(&data.uploads, frame))
 }
 
 pub(super) fn last_run(last: &LastRun) -> Result<String, ChartError> {

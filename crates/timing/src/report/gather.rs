@@ -51,6 +51,7 @@ impl ReportData {
             regressed: series.regressed(source),
             flaky: flaky(source.runs.iter().flat_map(|run| &run.tasks)),
             what_if: last.map(what_ifs).unwrap_or_default(),
+            uploads: Vec::new(),
         }
     }
 }

@@ -64,7 +64,7 @@ pub fn html(data: &ReportData) -> Result<String, ChartError> {
 
 /// Name and navigation.
 fn head(data: &ReportData, name: &str) -> String {
-    let links = [
+    let mut links = vec![
         ("runs", "Runs"),
         ("phases", "Phases"),
         ("cache", "Cache"),
@@ -74,6 +74,9 @@ fn head(data: &ReportData, name: &str) -> String {
         ("regressed", "Regressed"),
         ("flaky", "Flaky"),
     ];
+    if !data.uploads.is_empty() {
+        links.push(("uploads", "Archive"));
+    }
     let mut html = format!(
         "<a class=\"skip\" href=\"#main\">Skip to the report</a>\n<header>\n<div><h1>{name}</h1>\n\
          <p>Timing report of {} UTC over {} run{}</p></div>\n\
@@ -216,7 +219,7 @@ fn sections(data: &ReportData, shown: usize) -> Result<Vec<Section>, ChartError>
             tables::tasks(last)
         ),
     };
-    Ok(vec![
+    let mut sections = vec![
         section(
             "runs",
             "Runs over time",
@@ -269,7 +272,18 @@ fn sections(data: &ReportData, shown: usize) -> Result<Vec<Section>, ChartError>
             "Same key, different outcome: what these tasks do does not follow from what they read.",
             tables::flaky(data),
         ),
-    ])
+    ];
+    // Not every workspace has an archive.
+    if !data.uploads.is_empty() {
+        let names = figures::step_names(&data.uploads);
+        sections.push(section(
+            "uploads",
+            "Steps of archive uploads",
+            "What each upload of a run to the archive took, step by step. Mirroring goes on after it and is not in it.",
+            figures::recent_uploads(data)? + &as_table(tables::uploads(data, &names)),
+        ));
+    }
+    Ok(sections)
 }
 
 /// The phases, and where one of them hides the others, these once more without it.

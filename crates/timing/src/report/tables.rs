@@ -8,7 +8,7 @@ use super::parts::{
     Cell, Table, bytes, count, duration, moment, percent, percent_words, table, words,
 };
 use crate::charts::escape;
-use crate::{CacheState, Outcome};
+use crate::{CacheState, Outcome, Phase};
 
 /// What became of a task, in the words of the filter.
 pub(super) fn state(task: &LastTask) -> &'static str {
@@ -104,17 +104,7 @@ pub(super) fn phases(data: &ReportData, names: &[String]) -> String {
     let row = |(age, at): (usize, usize)| {
         let run = &data.runs[at];
         let mut cells = vec![Cell::text(moment(&run.started), &run.started)];
-        for name in names {
-            let phase = run.phases.iter().position(|phase| phase.name == *name);
-            cells.push(match phase {
-                None => Cell::number("–".to_owned(), 0),
-                Some(place) => {
-                    let from = format!("/runs/{at}/phases/{place}/duration_ns");
-                    let long = run.phases[place].duration_ns;
-                    Cell::number(duration(&from, long), long)
-                }
-            });
-        }
+        cells.extend(parts(&run.phases, names, &format!("/runs/{at}/phases")));
         (format!(" data-age=\"{age}\""), cells)
     };
     table(&Table {
@@ -122,6 +112,44 @@ pub(super) fn phases(data: &ReportData, names: &[String]) -> String {
         heads: &heads,
         rows: (0..data.runs.len()).rev().enumerate().map(row).collect(),
         empty: "There are no runs yet.",
+    })
+}
+
+/// A cell for each name: what the part of that name took. `from` is the JSON pointer of the parts.
+fn parts(parts: &[Phase], names: &[String], from: &str) -> Vec<Cell> {
+    let cell = |name: &String| match parts.iter().position(|part| part.name == *name) {
+        None => Cell::number("–".to_owned(), 0),
+        Some(place) => {
+            let long = parts[place].duration_ns;
+            Cell::number(duration(&format!("{from}/{place}/duration_ns"), long), long)
+        }
+    };
+    names.iter().map(cell).collect()
+}
+
+/// What the steps of each upload to the archive took.
+pub(super) fn uploads(data: &ReportData, names: &[String]) -> String {
+    let mut heads = vec![("Made (UTC)", false), ("Entry", false)];
+    let escaped: Vec<String> = names.iter().map(|name| escape(name)).collect();
+    heads.extend(escaped.iter().map(|name| (name.as_str(), true)));
+    let row = |at: usize| {
+        let upload = &data.uploads[at];
+        let mut cells = vec![
+            Cell::text(moment(&upload.created), &upload.created),
+            Cell::text(
+                words(&format!("/uploads/{at}/entry"), &upload.entry),
+                &upload.entry,
+            ),
+        ];
+        let from = format!("/uploads/{at}/steps");
+        cells.extend(parts(&upload.steps, names, &from));
+        (String::new(), cells)
+    };
+    table(&Table {
+        caption: "Steps of each upload to the archive, the newest first",
+        heads: &heads,
+        rows: (0..data.uploads.len()).rev().map(row).collect(),
+        empty: "Nothing was archived yet.",
     })
 }
 

@@ -9,8 +9,8 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use larder_timing::report::{ReportData, Source, html};
-use larder_timing::{Outcome, Rule, RunRow, format_duration};
+use larder_timing::report::{ReportData, Source, Upload, html};
+use larder_timing::{Outcome, Phase, Rule, RunRow, format_duration};
 use serde_json::{Value, json};
 
 mod driver;
@@ -27,6 +27,20 @@ fn report(runs: &[RunRow]) -> ReportData {
         recent: 5,
         rule: Rule::default(),
     })
+}
+
+/// Uploads to an archive, the last of which was the slowest.
+fn uploads() -> Vec<Upload> {
+    let step = |name: &str, ms: u64| Phase {
+        name: name.to_owned(),
+        duration_ns: ms * 1_000_000,
+    };
+    let upload = |at: u64| Upload {
+        entry: format!("01K{at:023}"),
+        created: format!("2026-11-0{}T08:00:00Z", at + 1),
+        steps: vec![step("collect", 40 + at), step("sync", 900 * at)],
+    };
+    (0..4).map(upload).collect()
 }
 
 #[test]
@@ -56,7 +70,8 @@ fn the_report_works_in_a_browser() {
     show(&one);
     check_all(&browser, &one);
 
-    let many = report(&support::plausible());
+    let mut many = report(&support::plausible());
+    many.uploads = uploads();
     show(&many);
     check_all(&browser, &many);
     filters(&browser, &many);
@@ -382,7 +397,7 @@ fn keyboard(browser: &Browser) {
         focus[0].as_str().unwrap().to_owned()
     };
     let mut order = Vec::new();
-    for _ in 0..15 {
+    for _ in 0..16 {
         browser.press(TAB);
         order.push(focus());
     }
@@ -397,6 +412,7 @@ fn keyboard(browser: &Browser) {
         "#slowest",
         "#regressed",
         "#flaky",
+        "#uploads",
         "text",
         "state",
         "window",

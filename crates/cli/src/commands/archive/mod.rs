@@ -13,7 +13,7 @@ use super::{Context, Outcome, Usage};
 
 pub(super) mod against;
 mod assemble;
-mod chart;
+pub(super) mod chart;
 mod collect;
 mod diff;
 mod dry;

@@ -18,7 +18,7 @@ use crate::args::{Shown, TimingsAction, TimingsArgs};
 use crate::execute::exit;
 use crate::session::Paths;
 
-use super::{Context, Outcome, Usage, print, say};
+use super::{Context, Outcome, Usage, archive, print, say};
 
 /// What is said where nothing is remembered.
 const NOTHING: &str = "no run is remembered yet\n  `larder run` remembers every run in which a task ran or was restored";
@@ -97,7 +97,13 @@ pub(super) fn timings(context: &Context<'_>, args: &TimingsArgs) -> Outcome {
             Ok(exit::SUCCESS)
         }
         TimingsAction::Report { out, limit } => {
-            let data = draw::data(&history, &root, None, *limit)?;
+            let mut data = draw::data(&history, &root, None, *limit)?;
+            // Of another history the archive is not known, nor is that of a configuration which cannot be read.
+            if args.history.is_none()
+                && let Ok(workspace) = context.workspace(&root)
+            {
+                data.uploads = archive::chart::recent(&root, &workspace.settings.archive);
+            }
             // Who asks for the data wants no page, unless it is named.
             let page = out
                 .clone()
