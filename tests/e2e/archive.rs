@@ -438,7 +438,10 @@ fn steps_are_drawn() {
     assert_eq!(sandbox.larder("archive chart --out steps.jpg").code, 2);
     assert_eq!(sandbox.larder("timings report --out report.html").code, 0);
     let page = sandbox.read("report.html");
-    assert!(page.contains("id=\"uploads\""), "the report has them as well");
+    assert!(
+        page.contains("id=\"uploads\""),
+        "the report has them as well"
+    );
     let data = json(&sandbox.larder("timings report --json"));
     let uploads = data["uploads"].as_array().unwrap();
     assert_eq!(uploads.len(), 2);

@@ -158,3 +158,59 @@ fn a_task_that_became_slower_beyond_its_noise_is_rejected() {
     assert_eq!(sandbox.larder("compile").code, 0);
     upload(&sandbox, "", 0);
 }
+
+#[test]
+fn commits_that_are_not_what_was_built_are_told_and_never_signed_or_pushed() {
+    let sandbox = workspace();
+    let run = |program: &str, words: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(words).current_dir(sandbox.root());
+        let identity = [
+            ("GIT_AUTHOR_NAME", "t"),
+            ("GIT_AUTHOR_EMAIL", "t@example.org"),
+            ("GIT_COMMITTER_NAME", "t"),
+            ("GIT_COMMITTER_EMAIL", "t@example.org"),
+        ];
+        let done = command.envs(identity).output().unwrap();
+        assert!(done.status.success(), "{program} {words:?}");
+    };
+    run("git", &["init", "-q", "-b", "main"]);
+    let commit = || {
+        run("git", &["add", "--all"]);
+        run("git", &["commit", "-q", "-m", "all"]);
+    };
+    sandbox.write(".gitignore", "/out/\n");
+    commit();
+    assert_eq!(sandbox.larder("compile").code, 0);
+    run(
+        "openssl",
+        &["genpkey", "-algorithm", "ed25519", "-out", "../key.pem"],
+    );
+    let same = upload(&sandbox, "--attest ../key.pem", 0);
+    assert_eq!(same["entry"]["findings"], serde_json::json!([]));
+    // Files that no task reads may change.
+    sandbox.write("README", "words\n");
+    commit();
+    upload(&sandbox, "--attest ../key.pem", 0);
+    // A file that would be read is new, though none that was read changed.
+    sandbox.write("src/new.c", "new\n");
+    commit();
+    let told = upload(&sandbox, "", 0);
+    let finding = told["entry"]["findings"][0]["message"].as_str().unwrap();
+    assert_eq!(
+        finding,
+        "the commits are of now, and .#compile read other files: src/new.c"
+    );
+    let refused = sandbox.larder("archive upload --attest ../key.pem");
+    assert_eq!(refused.code, 3, "{}", refused.all());
+    assert!(refused.stderr.contains("src/new.c"), "{}", refused.all());
+    let pushing = format!("{CONFIG}[archive.git]\npush = true\n");
+    sandbox.write("larder.toml", &pushing);
+    let refused = sandbox.larder("archive upload");
+    assert_eq!(refused.code, 3, "{}", refused.all());
+    assert!(refused.stderr.contains("run again"), "{}", refused.all());
+    // As it says.
+    assert_eq!(sandbox.larder("compile").code, 0);
+    sandbox.write("larder.toml", CONFIG);
+    upload(&sandbox, "--attest ../key.pem", 0);
+}

@@ -116,7 +116,7 @@ fn change(change: &Change) -> serde_json::Value {
 }
 
 /// Hands over what a run of the plan would do, in order.
-fn look<T>(
+pub(super) fn look<T>(
     session: &Session<'_>,
     plan: &Plan,
     options: &Options,

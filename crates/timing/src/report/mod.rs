@@ -14,7 +14,9 @@ mod parts;
 #[cfg(feature = "charts")]
 mod tables;
 
-pub use data::{LastRun, LastTask, Regressed, ReportData, RunSummary, Slow, Upload, WhatIfRow, Window};
+pub use data::{
+    LastRun, LastTask, Regressed, ReportData, RunSummary, Slow, Upload, WhatIfRow, Window,
+};
 #[cfg(feature = "charts")]
 pub use figure::{Figure, figure};
 pub use gather::{FORMAT, Source};

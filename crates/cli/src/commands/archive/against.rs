@@ -11,8 +11,8 @@ use larder_archive::{
 use serde_json::json;
 
 use crate::execute::exit;
+use crate::session::Session;
 use crate::session::forecast::{Forecast, Verdict};
-use crate::session::{Session, discovered};
 
 use super::super::{Context, Outcome, print};
 use super::{Place, diff, folder, manifests};
@@ -42,9 +42,9 @@ pub(in super::super) fn against(
     };
     let mut unknown = Vec::new();
     for forecast in order {
-        let Some(explanation) = &forecast.explanation else {
+        if forecast.explanation.is_none() {
             continue;
-        };
+        }
         let Some(known) = archived.tasks.get(&forecast.id) else {
             unknown.push(forecast.id.clone());
             continue;
@@ -56,16 +56,9 @@ pub(in super::super) fn against(
         before
             .tasks
             .insert(forecast.id.clone(), without_outputs(known.clone()));
-        let mut now = manifests::of_task(explanation, &[]);
-        now.inputs.extend(manifests::sources(&forecast.sources));
-        if session.workspace.tasks[forecast.task].depfile.is_some() {
-            // What it will discover is not known before it ran; what it discovered then is asked for as it is now.
-            let unknown = known.inputs.keys();
-            let unknown = unknown.filter(|path| !now.inputs.contains_key(*path));
-            let unknown: Vec<Vec<u8>> = unknown.map(|path| path.clone().into_bytes()).collect();
-            let rows = discovered::rows(&session.tree, &unknown).unwrap_or_default();
-            now.inputs.extend(rows.iter().map(manifests::input));
-        }
+        let Some(now) = manifests::of_forecast(session, forecast, known) else {
+            continue;
+        };
         after.tasks.insert(forecast.id.clone(), now);
     }
     let open: BTreeSet<&str> = order

@@ -105,6 +105,7 @@ pub(super) fn entry(upload: &Upload<'_>, parts: &Parts<'_>) -> ArchiveEntry {
     }
     if let Some(repositories) = repositories {
         entry.commits.clone_from(&repositories.commits);
+        entry.findings.extend(repositories.findings.iter().cloned());
     }
     if let Some(tags) = tags {
         entry.tags.clone_from(&tags.entry);

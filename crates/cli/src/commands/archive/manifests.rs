@@ -7,9 +7,10 @@ use larder_archive::{FileKind, FileState, Manifests, TaskManifest};
 use larder_cache::{Kind, Row};
 use larder_fingerprint::{self as fingerprint, Explanation, RowKind};
 
+use crate::session::forecast::Forecast;
 use crate::session::life::hex;
 use crate::session::tree::lossy;
-use crate::session::{Session, chunks, describe};
+use crate::session::{Session, chunks, describe, discovered};
 use crate::state::Attempt;
 
 /// Manifests of the tasks with these keys, as far as the state still knows them.
@@ -153,6 +154,25 @@ pub(super) fn of_task(explanation: &Explanation, outputs: &[Row]) -> TaskManifes
     }
 }
 
+/// What the key of a task would rest on now, beside what it rested on: files that it discovered then are asked for as they are now, since
+/// what it will discover is not known before it ran.
+pub(super) fn of_forecast(
+    session: &Session<'_>,
+    forecast: &Forecast,
+    archived: &TaskManifest,
+) -> Option<TaskManifest> {
+    let mut now = of_task(forecast.explanation.as_ref()?, &[]);
+    now.inputs.extend(sources(&forecast.sources));
+    if session.workspace.tasks[forecast.task].depfile.is_some() {
+        let unknown = archived.inputs.keys();
+        let unknown = unknown.filter(|path| !now.inputs.contains_key(*path));
+        let unknown: Vec<Vec<u8>> = unknown.map(|path| path.clone().into_bytes()).collect();
+        let rows = discovered::rows(&session.tree, &unknown).unwrap_or_default();
+        now.inputs.extend(rows.iter().map(input));
+    }
+    Some(now)
+}
+
 /// A file with this digest, or none if the digest is zeros.
 fn file(digest: &[u8; 32]) -> FileState {
     let absent = *digest == [0; 32];
@@ -168,12 +188,12 @@ fn file(digest: &[u8; 32]) -> FileState {
 }
 
 /// The sources of a task's chunks as they are now, in the form that [`of_run`] gives them.
-pub(super) fn sources(rows: &[fingerprint::Row]) -> impl Iterator<Item = (String, FileState)> {
+fn sources(rows: &[fingerprint::Row]) -> impl Iterator<Item = (String, FileState)> {
     rows.iter()
         .map(|row| (lossy(&row.path), file(&row.digest.0)))
 }
 
-pub(super) fn input(row: &fingerprint::Row) -> (String, FileState) {
+fn input(row: &fingerprint::Row) -> (String, FileState) {
     let kind = match row.kind {
         RowKind::File => FileKind::File,
         RowKind::Link => FileKind::Link,

@@ -25,6 +25,7 @@ mod prune;
 mod repositories;
 mod restore;
 mod show;
+mod since;
 mod status;
 mod store;
 mod told;

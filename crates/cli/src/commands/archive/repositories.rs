@@ -4,11 +4,10 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use larder_archive::EntryId;
-use larder_archive::RepoCommit;
 use larder_archive::repos::{
     self, Git, Outcome, PushPlan, PushReport, RepoState, commit_dirty, push, scan,
 };
+use larder_archive::{EntryId, Finding, RepoCommit};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -20,6 +19,9 @@ use super::words;
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Repositories {
     pub(super) commits: Vec<RepoCommit>,
+    /// Why the commits may not be what was built.
+    #[serde(default)]
+    pub(super) findings: Vec<Finding>,
 }
 
 /// Reads the commits of all repositories; commits dirty ones before, where that is wanted.
@@ -47,6 +49,7 @@ pub(super) fn commits(
     });
     Ok(Repositories {
         commits: commits.collect(),
+        findings: Vec::new(),
     })
 }
 

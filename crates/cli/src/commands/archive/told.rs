@@ -94,6 +94,9 @@ pub(super) fn repositories(repositories: &Repositories) -> String {
     if dirty > 0 {
         let _ = write!(text, ", {dirty} dirty");
     }
+    if !repositories.findings.is_empty() {
+        text.push_str(", files changed since the run");
+    }
     text
 }
 

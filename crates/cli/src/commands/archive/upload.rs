@@ -24,6 +24,7 @@ use super::super::{Context, Outcome, Usage, say};
 use super::assemble::{self, Parts, Tags, Verdict};
 use super::collect::{self, Asked, Collected};
 use super::mirrors::Mirrors;
+use super::since;
 use super::status;
 use super::told::{self, Synced};
 use super::unfinished::{begin, forget};
@@ -243,7 +244,22 @@ impl Work<'_, '_> {
         let repositories = self.step(
             upload,
             Step::RepoCommits,
-            |_| repositories::commits(&session.root, &settings.git, id),
+            |_| {
+                let mut found = repositories::commits(&session.root, &settings.git, id)?;
+                if !found.commits.is_empty() {
+                    found.findings = since::changed(session, &collected.manifests)?;
+                }
+                let git = &settings.git;
+                let promised = collected.asked.attest || git.push || git.tag.is_some();
+                match found.findings.first() {
+                    // What is signed, tagged or pushed is what was built and passed its gates, or nothing.
+                    Some(first) if promised => Err(format!(
+                        "{}\n  run again and archive that run; `larder archive upload --forget={id}` gives this one up",
+                        first.message
+                    )),
+                    _ => Ok(found),
+                }
+            },
             told::repositories,
         )?;
         parts.repositories = Some(&repositories);
