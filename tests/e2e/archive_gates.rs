@@ -6,7 +6,7 @@ use crate::archive::{id, listed, upload, workspace};
 
 #[test]
 fn a_failed_gate_keeps_the_entry_rejected_and_says_why() {
-    let gates = "[archive.gates]\ntasks = [\"lint\", \"test\"]\nmetrics.size = { command = \"echo 7\", min = 8 }\nmetrics.broken = { command = \"echo no >&2; exit 3\" }\n";
+    let gates = "[tasks.lint]\ncommand = \"true\"\n[archive.gates]\ntasks = [\"lint\", \"test\"]\nmetrics.size = { command = \"echo 7\", min = 8 }\nmetrics.broken = { command = \"echo no >&2; exit 3\" }\n";
     let sandbox = workspace(gates);
     let outcome = sandbox.larder("archive upload");
     assert_eq!(outcome.code, 1, "{}", outcome.all());
@@ -113,4 +113,24 @@ fn provenance_is_signed_and_checked() {
         "{}",
         outcome.stderr
     );
+}
+
+#[test]
+fn a_metric_that_prints_without_end_or_is_no_file_fails_its_gate() {
+    let sandbox = workspace(
+        "name = \"shop\"\n[archive.gates]\nmetrics.much = { command = \"head -c 200000 /dev/zero | tr '\\\\0' 7\", min = 1 }\nmetrics.pipe = { file = \"pipe\", field = \"/n\", min = 1 }\n",
+    );
+    let pipe = sandbox.path("pipe");
+    let made = std::process::Command::new("mkfifo").arg(pipe).status();
+    assert!(made.unwrap().success());
+    let outcome = sandbox.larder("archive upload");
+    assert_eq!(outcome.code, 1, "{}", outcome.all());
+    for reason in ["metric much: it could not be measured", "pipe is no file"] {
+        assert!(outcome.stdout.contains(reason), "{}", outcome.all());
+    }
+    assert!(outcome.all().len() < 10_000, "not all that was printed");
+    // Entries of one workspace are of one name, wherever its folder lies.
+    let entry = sandbox.larder("archive show latest --json");
+    let entry: Value = serde_json::from_str(&entry.stdout).unwrap();
+    assert_eq!(entry["workspace"], "shop");
 }

@@ -208,8 +208,9 @@ fn what_passed_its_gates_is_committed_tagged_and_pushed() {
 
 #[test]
 fn a_rejected_entry_pushes_and_tags_nothing() {
-    let sandbox =
-        workspace("git = { push = true, tag = \"run-{id}\" }\ngates.tasks = [\"lint\"]\n");
+    let sandbox = workspace(
+        "git = { push = true, tag = \"run-{id}\" }\ngates.tasks = [\"lint\"]\n[tasks.lint]\ncommand = \"true\"\n",
+    );
     advance(&sandbox, "a");
     let before = pushed(&sandbox, "main");
     let outcome = sandbox.larder("archive upload");

@@ -175,7 +175,8 @@ fn a_conflict_at_the_mirror_is_never_overwritten() {
 
 #[test]
 fn a_rejected_entry_is_not_mirrored() {
-    let sandbox = workspace("[archive.gates]\ntasks = [\"lint\"]\n");
+    let sandbox =
+        workspace("[tasks.lint]\ncommand = \"true\"\n[archive.gates]\ntasks = [\"lint\"]\n");
     std::fs::create_dir(drive(&sandbox)).unwrap();
     assert_eq!(sandbox.larder("archive upload --wait").code, 1);
     assert!(files(&drive(&sandbox)).is_empty());

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::config::entry_tag;
+
 /// Flags of `larder archive`.
 #[derive(Debug, Args)]
 pub struct ArchiveArgs {
@@ -79,7 +81,7 @@ pub struct UploadArgs {
     #[arg(long, value_name = "NAME", default_value = "manual")]
     pub trigger: String,
     /// A tag of the entry; may be given several times. A tagged entry is never pruned
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", value_parser = tag)]
     pub tag: Vec<String>,
     /// A remark that the entry keeps; may be given several times
     #[arg(long, value_name = "TEXT")]
@@ -163,4 +165,9 @@ pub struct PruneArgs {
     /// Say what would go, and remove nothing
     #[arg(long)]
     pub dry: bool,
+}
+
+/// A tag that an entry may have.
+fn tag(text: &str) -> Result<String, &'static str> {
+    entry_tag(text).map(|()| text.to_owned())
 }

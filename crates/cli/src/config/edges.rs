@@ -15,11 +15,12 @@ pub(super) fn full_name(workspace: &Workspace, task: usize) -> String {
     format!("{}#{}", workspace.projects[task.project].name, task.name)
 }
 
-/// Fills `deps` of every task, `before_all` and `after_all`.
+/// Fills `deps` of every task, `before_all` and `after_all`. `gates` are names of tasks that stand for themselves.
 pub(super) fn connect(
     workspace: &mut Workspace,
     merged: &[Merged],
     hooks: Option<&S<HooksTable>>,
+    gates: &[&S<String>],
     cx: &mut Cx,
 ) {
     let lookup = Lookup::new(workspace);
@@ -62,6 +63,10 @@ pub(super) fn connect(
     };
     let before_all = named(hooks.and_then(|hooks| hooks.value.before_all.as_ref()));
     let after_all = named(hooks.and_then(|hooks| hooks.value.after_all.as_ref()));
+    // A gate looks at the tasks of a run by their names; that a name leads somewhere is seen here.
+    for name in gates {
+        lookup.hook(&name.value, name.at, cx);
+    }
     around(&mut deps, &before_all, &after_all);
     for (task, deps) in workspace.tasks.iter_mut().zip(deps) {
         task.deps = deps

@@ -12,7 +12,7 @@ use super::parse::{Cx, S};
 use super::report::{At, FileText, Report, known_names, location};
 use super::syntax::{CommandValue, InputValue, ProjectFile, RootFile, TaskTable};
 use super::template::outputs;
-use super::{edges, outputs, settings};
+use super::{archive, edges, outputs, settings};
 
 /// A project as found: its folder and what its file says.
 #[derive(Debug)]
@@ -112,7 +112,10 @@ pub(super) fn resolve(
         read_at_ns: 0,
     };
     outputs::same_outputs(&workspace, &merged_tables, cx);
-    edges::connect(&mut workspace, &merged_tables, root.hooks.as_ref(), cx);
+    let gates = root.archive.as_ref();
+    let gates = gates.map_or_else(Vec::new, |archive| archive::gated(&archive.value));
+    let hooks = root.hooks.as_ref();
+    edges::connect(&mut workspace, &merged_tables, hooks, &gates, cx);
     workspace
 }
 

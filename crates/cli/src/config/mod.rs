@@ -32,7 +32,7 @@ use parse::{Cx, Node, Parse, S};
 use report::{At, FileText, Report};
 use syntax::{ProjectFile, RootFile};
 
-pub use archive::{ArchiveSettings, GitSettings, MirrorSettings, ValidatorSettings};
+pub use archive::{ArchiveSettings, GitSettings, MirrorSettings, ValidatorSettings, entry_tag};
 pub use format::{
     CacheSettings, Command, Dep, DepKind, EnvMode, Foreach, Glob, InputItem, Location, Mount,
     OutputLogs, Project, Settings, Source, SourceKind, Stat, Task, Workspace,

@@ -10,7 +10,7 @@ use super::discover::{full_path, stat};
 use super::format::{Source, SourceKind, Workspace};
 
 /// Goes up with every change of the resolved types or of their meaning.
-const VERSION: u32 = 6;
+const VERSION: u32 = 7;
 const MAGIC: &[u8; 8] = b"LRDRCONF";
 /// Magic, version, digest of the rest.
 const HEADER: usize = 8 + 4 + 32;

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use larder_archive::{ArchiveEntry, EntryStatus, GateResult, Host, RunSummary, Time, Upload};
 use serde::{Deserialize, Serialize};
 
+use crate::config::ArchiveSettings;
+
 use super::collect::Collected;
 use super::measure::Scores;
 use super::repositories::Repositories;
@@ -46,13 +48,16 @@ pub(super) struct Parts<'p> {
 }
 
 /// Where the entry is made.
-pub(super) fn created(root: &std::path::Path, run: &RunSummary) -> Created {
+pub(super) fn created(
+    root: &std::path::Path,
+    settings: &ArchiveSettings,
+    run: &RunSummary,
+) -> Created {
+    let folder = root.file_name();
+    let folder = folder.map(|name| name.to_string_lossy().into_owned());
     Created {
         at: now(),
-        workspace: root
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default(),
+        workspace: settings.name.clone().or(folder).unwrap_or_default(),
         host: Host {
             name: host_name(),
             os: std::env::consts::OS.to_owned(),

@@ -2,7 +2,7 @@
 //! Does not know what becomes of it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobMatcher};
 use larder_archive::{
@@ -10,7 +10,7 @@ use larder_archive::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::config::Glob;
+use crate::config::{ArchiveSettings, Glob, MirrorSettings};
 use crate::execute::Log;
 use crate::session::Session;
 use crate::session::life::hex;
@@ -37,12 +37,23 @@ pub(super) struct Collected {
     pub(super) findings: Vec<Finding>,
 }
 
-pub(super) fn collect(session: &Session<'_>, asked: Asked) -> Result<Collected, String> {
+/// Takes the last run; `archive` is the folder that it goes to.
+pub(super) fn collect(
+    session: &Session<'_>,
+    archive: &Path,
+    asked: Asked,
+) -> Result<Collected, String> {
     let run = last_run(session)?;
     let manifests = manifests::of_run(session, keys(run.summary()));
     let mut findings = Vec::new();
-    let globs = &session.workspace.settings.archive.artifacts;
-    let names = chosen(&session.root, globs, &mut findings)?;
+    let settings = &session.workspace.settings.archive;
+    let globs = &settings.artifacts;
+    let names = chosen(
+        &session.root,
+        globs,
+        &own(&session.root, settings, archive),
+        &mut findings,
+    )?;
     let mut artifacts = Vec::new();
     for name in names {
         let one = artifact(&session.root, &name).map_err(|error| super::words(&error))?;
@@ -102,43 +113,49 @@ pub(super) fn logs(session: &Session<'_>, run: &RunSummary) -> Vec<Extra> {
     logs
 }
 
-/// The names of the files that the globs choose, sorted. The last glob that matches decides; links are left out and named.
+/// Folders that are no artifacts wherever they lie: the archive itself, and its mirrors.
+fn own(root: &Path, settings: &ArchiveSettings, archive: &Path) -> Vec<PathBuf> {
+    let mirrors = settings.mirrors.values().filter_map(|mirror| match mirror {
+        MirrorSettings::Folder(folder) => Some(root.join(folder)),
+        MirrorSettings::Store { .. } => None,
+    });
+    std::iter::once(archive.to_owned()).chain(mirrors).collect()
+}
+
+/// The names of the files that the globs choose, sorted. The last glob that matches decides. Links, names that are no text, and globs that
+/// choose nothing are named; nothing below `except` is chosen.
 pub(super) fn chosen(
     root: &Path,
     globs: &[Glob],
+    except: &[PathBuf],
     findings: &mut Vec<Finding>,
 ) -> Result<Vec<String>, String> {
     let mut rules: Vec<(bool, GlobMatcher)> = Vec::new();
-    let mut folders: Vec<String> = Vec::new();
     for glob in globs {
         let built = GlobBuilder::new(&glob.glob).literal_separator(true).build();
         let built = built.map_err(|error| error.to_string())?;
         rules.push((glob.negated, built.compile_matcher()));
-        if !glob.negated {
-            folders.push(fixed_part(&glob.glob));
-        }
     }
-    folders.sort();
-    // What lies in a folder that is walked anyway is not walked twice.
-    let mut tops: Vec<String> = Vec::new();
-    for folder in folders {
-        let covered = |top: &String| {
-            top.is_empty()
-                || folder
-                    .strip_prefix(top.as_str())
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        if !tops.iter().any(covered) {
-            tops.push(folder);
-        }
-    }
-    let wanted = |name: &str| {
-        let rule = rules.iter().rev().find(|(_, rule)| rule.is_match(name));
-        rule.is_some_and(|(negated, _)| !negated)
+    let mut matched = vec![false; rules.len()];
+    let mut note = |severity, message: String| {
+        findings.push(Finding {
+            validator: "collect".to_owned(),
+            severity,
+            message,
+        });
     };
     let mut names = Vec::new();
+    let mut tops = tops(globs);
+    for top in &mut tops {
+        if let Some(link) = link_above(root, top) {
+            *top = link;
+        }
+    }
     while let Some(at) = tops.pop() {
         let path = root.join(&at);
+        if except.contains(&path) {
+            continue;
+        }
         let Ok(found) = path.symlink_metadata() else {
             continue;
         };
@@ -147,11 +164,16 @@ pub(super) fn chosen(
                 |error: std::io::Error| format!("{} cannot be read: {error}", path.display());
             for entry in std::fs::read_dir(&path).map_err(unread)? {
                 let name = entry.map_err(unread)?.file_name();
-                // What is no text cannot be named in an entry; git's and our own folders are no artifacts.
-                let Some(name) = name
-                    .to_str()
-                    .filter(|name| !matches!(*name, ".git" | ".larder"))
-                else {
+                // git's and our own folders are no artifacts.
+                if name == ".git" || name == ".larder" {
+                    continue;
+                }
+                let Some(name) = name.to_str() else {
+                    let message = format!(
+                        "`{}` is left out: its name is no text",
+                        path.join(&name).display()
+                    );
+                    note(Severity::Warning, message);
                     continue;
                 };
                 tops.push(if at.is_empty() {
@@ -160,21 +182,67 @@ pub(super) fn chosen(
                     format!("{at}/{name}")
                 });
             }
-        } else if wanted(&at) {
+            continue;
+        }
+        let rule = rules.iter().rposition(|(_, rule)| rule.is_match(&at));
+        let wanted = rule.filter(|rule| !rules[*rule].0);
+        if let Some(rule) = wanted {
+            matched[rule] = true;
             if found.is_file() {
                 names.push(at);
             } else {
-                findings.push(Finding {
-                    validator: "collect".to_owned(),
-                    severity: Severity::Note,
-                    message: format!("`{at}` is no regular file and is left out"),
-                });
+                let message = format!("`{at}` is no regular file and is left out");
+                note(Severity::Note, message);
             }
+        } else if found.is_symlink() && globs.iter().any(|glob| leads_through(glob, &at)) {
+            let message = format!("`{at}` is a link, and what lies behind it is left out");
+            note(Severity::Warning, message);
+        }
+    }
+    for (glob, matched) in globs.iter().zip(matched) {
+        if !glob.negated && !matched {
+            let message = format!("`{}` chooses no file", glob.glob);
+            note(Severity::Warning, message);
         }
     }
     names.sort();
     names.dedup();
     Ok(names)
+}
+
+/// The folders, or files, from where all that the globs may choose is found. What lies in a folder that is walked anyway is not walked twice.
+fn tops(globs: &[Glob]) -> Vec<String> {
+    let taken = globs.iter().filter(|glob| !glob.negated);
+    let mut folders: Vec<String> = taken.map(|glob| fixed_part(&glob.glob)).collect();
+    folders.sort();
+    let mut tops: Vec<String> = Vec::new();
+    for folder in folders {
+        if !tops.iter().any(|top| is_below(&folder, top)) {
+            tops.push(folder);
+        }
+    }
+    tops
+}
+
+/// The first link on the way to a path.
+fn link_above(root: &Path, path: &str) -> Option<String> {
+    let ends = path.match_indices('/').map(|(at, _)| at);
+    let mut folders = ends.map(|end| &path[..end]);
+    let link = folders.find(|folder| root.join(folder).is_symlink())?;
+    Some(link.to_owned())
+}
+
+/// Whether a path is a folder or lies in it.
+fn is_below(path: &str, folder: &str) -> bool {
+    folder.is_empty()
+        || path
+            .strip_prefix(folder)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether all that a glob may choose lies below this path.
+fn leads_through(glob: &Glob, path: &str) -> bool {
+    !glob.negated && is_below(&fixed_part(&glob.glob), path)
 }
 
 /// The folder, or file, that a glob cannot leave.
@@ -236,7 +304,7 @@ mod tests {
         }
         let chosen = |globs: &[&str]| {
             let globs: Vec<Glob> = globs.iter().map(|text| glob(text)).collect();
-            chosen(folder.path(), &globs, &mut Vec::new()).unwrap()
+            chosen(folder.path(), &globs, &[], &mut Vec::new()).unwrap()
         };
         assert_eq!(
             chosen(&["dist/**", "!**/*.map"]),
@@ -256,15 +324,36 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn links_are_left_out_and_named() {
+    fn what_is_left_out_is_named() {
+        use std::os::unix::ffi::OsStringExt as _;
         let folder = tempfile::tempdir().unwrap();
-        std::os::unix::fs::symlink("/etc/passwd", folder.path().join("link")).unwrap();
-        let mut findings = Vec::new();
-        assert!(
-            chosen(folder.path(), &[glob("*")], &mut findings)
-                .unwrap()
-                .is_empty()
-        );
-        assert!(findings[0].message.contains("`link`"), "{findings:?}");
+        let root = folder.path();
+        std::fs::create_dir_all(root.join("real/kept")).unwrap();
+        std::fs::write(root.join("real/file"), "").unwrap();
+        std::fs::write(root.join("real/kept/own"), "").unwrap();
+        let odd = std::ffi::OsString::from_vec(b"real/\xff".to_vec());
+        std::fs::write(root.join(odd), "").unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", root.join("link")).unwrap();
+        std::os::unix::fs::symlink("real", root.join("linked")).unwrap();
+        let told = |globs: &[&str]| {
+            let globs: Vec<Glob> = globs.iter().map(|text| glob(text)).collect();
+            let mut findings = Vec::new();
+            let except = [root.join("real/kept")];
+            let names = chosen(root, &globs, &except, &mut findings).unwrap();
+            let told = findings.into_iter().map(|finding| finding.message);
+            (names, told.collect::<Vec<_>>())
+        };
+        let (names, findings) = told(&["link"]);
+        assert!(names.is_empty());
+        assert_eq!(findings, ["`link` is no regular file and is left out"]);
+        let (names, findings) = told(&["linked/**", "real/**", "!real/none"]);
+        assert_eq!(names, ["real/file"], "nothing of the archive itself");
+        assert_eq!(findings.len(), 3, "{findings:?}");
+        assert!(findings[0].contains("its name is no text"), "{findings:?}");
+        assert!(findings[1].contains("`linked` is a link"), "{findings:?}");
+        assert_eq!(findings[2], "`linked/**` chooses no file");
+        let (names, findings) = told(&["linked/kept/*"]);
+        assert!(names.is_empty());
+        assert!(findings[0].contains("`linked` is a link"), "{findings:?}");
     }
 }

@@ -25,7 +25,8 @@ pub(super) fn dry(
     asked: &UploadArgs,
 ) -> Outcome {
     let settings = &session.workspace.settings.archive;
-    let collected = collect::collect(session, asked_for(asked, settings)).map_err(Usage::new)?;
+    let collected = collect::collect(session, archive.root(), asked_for(asked, settings))
+        .map_err(Usage::new)?;
     let root = &session.root;
     let commits = if settings.git.commit {
         let dirty = repositories::dirty(root).map_err(Usage::new)?;

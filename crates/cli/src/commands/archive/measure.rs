@@ -2,6 +2,7 @@
 //! Does not know which numbers are good enough.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use larder_archive::{
     ArchiveEntry, Context, Finding, MetricConfig, RequiredFiles, RunSummary, Severity, SizeBudget,
@@ -18,6 +19,12 @@ use super::super::timings;
 const ENTRY: &str = "LARDER_ARCHIVE_ENTRY";
 /// So much of what a failed command said is kept.
 const SAID: usize = 300;
+/// So long a command may take: an upload is not to hang for ever.
+const LONGEST: Duration = Duration::from_mins(10);
+/// So many bytes of what a command prints are looked at. A number is shorter.
+const PRINTED: usize = 1 << 16;
+/// So large may a JSON file be that a number is taken from.
+const JSON: u64 = 64 << 20;
 
 /// What the step `quality_scores` gives.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -115,9 +122,20 @@ fn measured(session: &Session<'_>, metric: &MetricConfig) -> Option<Result<f64, 
         return Some(output.and_then(|output| metric_of_output(&output)));
     }
     let (file, field) = (metric.file.as_ref()?, metric.field.as_ref()?);
-    let read = std::fs::read(session.root.join(file))
-        .map_err(|error| format!("{file} cannot be read: {error}"));
-    Some(read.and_then(|json| metric_of_json(&json, field).map_err(|why| format!("{file}: {why}"))))
+    let path = session.root.join(file);
+    let read = || -> Result<Vec<u8>, String> {
+        let unread = |error: std::io::Error| format!("{file} cannot be read: {error}");
+        let there = path.metadata().map_err(unread)?;
+        // A pipe would be waited for.
+        if !there.is_file() || there.len() > JSON {
+            return Err(format!("{file} is no file of up to 64 MiB"));
+        }
+        std::fs::read(&path).map_err(unread)
+    };
+    Some(
+        read()
+            .and_then(|json| metric_of_json(&json, field).map_err(|why| format!("{file}: {why}"))),
+    )
 }
 
 /// A check of the user's own: its exit code decides.
@@ -150,6 +168,14 @@ impl Validator for CommandValidator<'_> {
     }
 }
 
+/// Keeps the end of what arrives, as far as it is looked at.
+fn keep_end(all: &mut Vec<u8>, bytes: &[u8]) {
+    all.extend_from_slice(&bytes[bytes.len().saturating_sub(PRINTED)..]);
+    if all.len() > 2 * PRINTED {
+        all.drain(..all.len() - PRINTED);
+    }
+}
+
 /// What a command printed on standard output; else how it failed, and the end of what it said.
 fn run_command(
     session: &Session<'_>,
@@ -165,15 +191,17 @@ fn run_command(
         command: Command::Shell(command.into()),
         cwd: session.root.clone(),
         env,
-        timeout: None,
+        timeout: Some(LONGEST),
         grace: run::GRACE,
         extra_args: Vec::new(),
     };
     let (mut output, mut all) = (Vec::new(), Vec::new());
     let mut take = |stream, bytes: &[u8]| {
-        all.extend_from_slice(bytes);
+        keep_end(&mut all, bytes);
         if stream == Stream::Stdout {
-            output.extend_from_slice(bytes);
+            // What is cut off here was no number before.
+            let room = PRINTED.saturating_sub(output.len());
+            output.extend_from_slice(&bytes[..bytes.len().min(room)]);
         }
     };
     let ended = session.executor.run(&spec, &mut take, &session.cancel);

@@ -216,13 +216,19 @@ impl Work<'_, '_> {
         let collected = self.step(
             upload,
             Step::Collect,
-            |_| collect::collect(session, asked_for(self.asked, settings)),
+            |_| {
+                let asked = asked_for(self.asked, settings);
+                collect::collect(session, self.archive.root(), asked)
+            },
             told::collected,
         )?;
         let created = self.step(
             upload,
             Step::EntryCreation,
-            |_| Ok(assemble::created(&session.root, collected.run.summary())),
+            |_| {
+                let run = collected.run.summary();
+                Ok(assemble::created(&session.root, settings, run))
+            },
             |_| id.to_string(),
         )?;
         let previous = self.previous(&created.workspace, id)?;

@@ -18,6 +18,7 @@ fn every_key_is_taken_over() {
     let text = r#"
 [archive]
 dir = "kept"
+name = "shop"
 artifacts = ["dist/**", "!**/*.map"]
 tags = ["a"]
 notes = ["b"]
@@ -28,17 +29,21 @@ mirrors.store = { s3 = "s3://b/p", endpoint = "http://h", region = "eu" }
 [archive.gates]
 tasks = ["test"]
 all-green = ["unit"]
-tiers = { unit = ["web#test"] }
+tiers = { unit = [".#test"] }
 metrics.a = { command = "echo 1", min = -1, max = 2.5, regression = "<= 5%" }
+metrics.c = { command = "echo 1", max = 3000000000 }
 metrics.b = { file = "x.json", field = "/y" }
 [archive.validators]
 required-files = ["dist/a"]
 size-budget = "1MB"
 file-budgets = { "dist/a" = "2KB" }
 commands = { lint = "true" }
+[tasks.test]
+command = "true"
 "#;
     let archive = loaded(&[("larder.toml", text)]).settings.archive;
     assert_eq!(archive.dir.as_deref(), Some("kept"));
+    assert_eq!(archive.name.as_deref(), Some("shop"));
     assert_eq!(archive.artifacts[1].glob, "**/*.map");
     assert!(archive.artifacts[1].negated);
     assert_eq!(
@@ -71,10 +76,11 @@ commands = { lint = "true" }
         (gates.tasks, gates.all_green),
         (vec!["test".into()], vec!["unit".into()])
     );
-    assert_eq!(gates.tiers["unit"], ["web#test"]);
+    assert_eq!(gates.tiers["unit"], [".#test"]);
     let a = &gates.metrics["a"];
     assert_eq!((a.min, a.max), (Some(-1.0), Some(2.5)));
     assert_eq!(a.regression.unwrap().to_string(), "<= 5%");
+    assert_eq!(gates.metrics["c"].max, Some(3e9));
     assert_eq!(gates.metrics["b"].field.as_deref(), Some("/y"));
     let validators = archive.validators;
     assert_eq!(validators.required_files, ["dist/a"]);
@@ -122,6 +128,49 @@ fn mistakes_are_told_with_their_place() {
             "belong to `s3`",
         ),
         ("[archive.mirrors.a]\ns3 = \"bucket\"", "names no bucket"),
+        ("[archive.mirrors.a]\ns3 = \"s3://\"", "names no bucket"),
+        (
+            "[archive.mirrors.a]\ns3 = \"s3://key:secret@b\"",
+            "from the environment",
+        ),
+        (
+            "[archive.mirrors.a]\ns3 = \"s3://b\"\nendpoint = \"https://k:s@h\"",
+            "from the environment",
+        ),
+        (
+            "[archive.mirrors.a]\nfolder = \"$HOME/x\"",
+            "variables are not looked up",
+        ),
+        (
+            "[archive.mirrors.a]\nfolder = \"~other/x\"",
+            "`~/` stands for your home",
+        ),
+        ("[archive.git]\ntag = \"a b~^:\"", "a name that git takes"),
+        ("[archive.git]\ntag = \"run-{ID}\"", "a name that git takes"),
+        ("[archive]\ntags = [\" \"]", "a tag has letters"),
+        ("[archive]\ntags = [\"latest\"]", "is the newest entry"),
+        ("[archive]\ntags = [\"a\\nb\"]", "one line"),
+        (
+            "[archive.gates]\ntasks = [\"nosuch\"]",
+            "no project has a task",
+        ),
+        (
+            "[archive.gates]\ntasks = [\"x#\"]",
+            "there is no project `x`",
+        ),
+        (
+            "[archive.gates]\ntiers = { unit = [\"nosuch\"] }",
+            "no project has a task",
+        ),
+        (
+            "[archive.gates]\ntiers = { unit = [] }",
+            "tier `unit` has no task",
+        ),
+        ("[archive.gates.metrics.a]", "nothing is asked of it"),
+        (
+            "[archive.gates.metrics.\"timing.archive.sync\"]\nmax = 1",
+            "it ends after the gates",
+        ),
         ("[archive.keep]\nage = 5", "this is not a duration"),
     ] {
         let told = refused(&[("larder.toml", text)]);

@@ -1,25 +1,32 @@
 //! `[archive]`: its tables as they are written, and the settings they come down to.
 //! It does not know how anything is archived.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use larder_archive::{Change, GatesConfig, MetricConfig, Regressions};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use larder_archive::{GatesConfig, MetricConfig};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use toml::de::DeValue;
 
 use super::format::Glob;
 use super::items::glob;
-use super::parse::{Cx, Named, Node, Parse, S, number, table, word};
+use super::parse::{Cx, Named, Node, Parse, S, table};
 use super::report::Report;
 use super::syntax::{Age, Count, Size, keys};
+
+mod checks;
+mod values;
+
+pub use checks::entry_tag;
+
+use values::{Bound, OnRegression, Regression, Workers};
 
 keys! {
     /// What is archived of a run, what it has to pass, and where it goes.
     struct ArchiveTable {
         /// The archive's folder. Absent: `.larder/archive`.
         dir "dir": String,
+        /// What the workspace is called in entries: those of one name are compared. Absent: its root folder's name.
+        name "name": String,
         /// Files that an entry keeps, as globs relative to the root; `!` takes out. Absent: none.
         artifacts "artifacts": Vec<S<String>>,
         /// Tags of every entry. An entry with a tag is never pruned.
@@ -129,125 +136,13 @@ keys! {
     }
 }
 
-/// What a task that became slower does.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct OnRegression(Regressions);
-
-const ON_REGRESSION: &[(&str, Regressions)] = &[
-    ("allow", Regressions::Allow),
-    ("reject", Regressions::Reject),
-];
-
-impl Parse for OnRegression {
-    fn parse(node: &Node<'_>, cx: &mut Cx) -> Option<Self> {
-        word(node, cx, ON_REGRESSION).map(Self)
-    }
-}
-
-impl JsonSchema for OnRegression {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> Cow<'static, str> {
-        "OnRegression".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "enum": ["allow", "reject"] })
-    }
-}
-
-/// How many work at a time.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Workers(u8);
-
-impl Parse for Workers {
-    fn parse(node: &Node<'_>, cx: &mut Cx) -> Option<Self> {
-        u8::try_from(number(node, cx, 1, 64)?).ok().map(Self)
-    }
-}
-
-impl JsonSchema for Workers {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> Cow<'static, str> {
-        "Workers".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "integer", "minimum": 1, "maximum": 64 })
-    }
-}
-
-/// A bound of a metric.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Bound(f64);
-
-impl Parse for Bound {
-    fn parse(node: &Node<'_>, cx: &mut Cx) -> Option<Self> {
-        let value = match node.get_ref() {
-            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
-                .ok()
-                .and_then(|whole| i32::try_from(whole).ok())
-                .map(f64::from),
-            DeValue::Float(number) => number.as_str().parse::<f64>().ok(),
-            _ => None,
-        };
-        let value = value.filter(|value| value.is_finite());
-        if value.is_none() {
-            cx.report(
-                Report::new(cx.at(node), "expected a number", "")
-                    .help("write it without quotes, as in 80 or 0.5"),
-            );
-        }
-        value.map(Self)
-    }
-}
-
-impl JsonSchema for Bound {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> Cow<'static, str> {
-        "Bound".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "number" })
-    }
-}
-
-/// The allowed change of a metric.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Regression(Change);
-
-impl Parse for Regression {
-    fn parse(node: &Node<'_>, cx: &mut Cx) -> Option<Self> {
-        let text = S::<String>::parse(node, cx)?;
-        if let Ok(change) = text.value.parse() {
-            return Some(Self(change));
-        }
-        let help = "write one as in \">= 0\", \"<= 1.5\" or \"<= 5%\"";
-        cx.report(Report::new(text.at, "this is no bound of a change", "").help(help));
-        None
-    }
-}
-
-impl JsonSchema for Regression {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> Cow<'static, str> {
-        "Regression".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^ *(>=|<=) *[-+]?[0-9.eE+-]+ *%? *$" })
-    }
-}
-
 /// `[archive]` with defaults filled in.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ArchiveSettings {
     /// The folder, as written; relative ones start at the root.
     pub dir: Option<String>,
+    /// What the workspace is called in entries.
+    pub name: Option<String>,
     /// Files that an entry keeps, relative to the root; the last glob that matches decides.
     pub artifacts: Vec<Glob>,
     /// Tags of every entry.
@@ -341,8 +236,15 @@ pub(super) fn settings(read: ArchiveTable, cx: &mut Cx) -> ArchiveSettings {
     let mirrors = mirrors
         .filter_map(|(name, table)| Some((name.value.clone(), mirror(&name, table, cx)?)))
         .collect();
+    for list in &read.tags {
+        checks::tags(&list.value, cx);
+    }
+    if let Some(tag) = read.git.as_ref().and_then(|git| git.value.tag.as_ref()) {
+        checks::git_tag(tag, cx);
+    }
     ArchiveSettings {
         dir: text(read.dir),
+        name: text(read.name),
         artifacts,
         tags: texts(read.tags),
         notes: texts(read.notes),
@@ -354,6 +256,17 @@ pub(super) fn settings(read: ArchiveTable, cx: &mut Cx) -> ArchiveSettings {
         keep_age: keep.age.map(|age| age.value.0),
         keep_size: keep.size.map(|size| size.value.0),
     }
+}
+
+/// The names of tasks that gates ask for.
+pub(super) fn gated(read: &ArchiveTable) -> Vec<&S<String>> {
+    let Some(gates) = &read.gates else {
+        return Vec::new();
+    };
+    let tiers = gates.value.tiers.iter().flat_map(|tiers| &tiers.value.0);
+    let tiers = tiers.flat_map(|(_, tasks)| tasks);
+    let tasks = gates.value.tasks.iter().flat_map(|tasks| &tasks.value);
+    tasks.chain(tiers).collect()
 }
 
 fn text(value: Option<S<String>>) -> Option<String> {
@@ -381,6 +294,7 @@ fn gates(read: GatesTable, cx: &mut Cx) -> GatesConfig {
     let tiers: BTreeMap<String, Vec<String>> = tiers
         .into_iter()
         .map(|(name, tasks)| {
+            checks::tier(&name, &tasks, cx);
             let tasks = tasks.into_iter().map(|task| task.value);
             (name.value, tasks.collect())
         })
@@ -406,13 +320,7 @@ fn gates(read: GatesTable, cx: &mut Cx) -> GatesConfig {
         metrics: metrics
             .map(|(name, table)| {
                 let metric = metric(table.value);
-                if let Err(why) = metric.check() {
-                    cx.report(Report::new(
-                        name.at,
-                        format!("metric `{}`", name.value),
-                        why,
-                    ));
-                }
+                checks::metric(&name, &metric, cx);
                 (name.value, metric)
             })
             .collect(),
@@ -465,16 +373,21 @@ fn mirror(name: &S<String>, read: S<MirrorTable>, cx: &mut Cx) -> Option<MirrorS
             format!("mirror `{name}` is a folder"),
             "`endpoint` and `region` belong to `s3`",
         ),
-        (Some(folder), None) => Some(MirrorSettings::Folder(folder)),
-        (None, Some(location)) if !location.starts_with("s3://") => wrong(
-            format!("mirror `{name}` names no bucket"),
-            "write s3 = \"s3://bucket/prefix\"",
-        ),
-        (None, Some(location)) => Some(MirrorSettings::Store {
-            location,
-            endpoint: text(endpoint),
-            region: text(region),
-        }),
+        (Some(folder), None) => match checks::folder(&folder) {
+            Ok(()) => Some(MirrorSettings::Folder(folder)),
+            Err(help) => wrong(format!("mirror `{name}` names no folder"), help),
+        },
+        (None, Some(location)) => {
+            let endpoint = text(endpoint);
+            match checks::store(&location, endpoint.as_deref()) {
+                Ok(()) => Some(MirrorSettings::Store {
+                    location,
+                    endpoint,
+                    region: text(region),
+                }),
+                Err(help) => wrong(format!("mirror `{name}` names no bucket"), help),
+            }
+        }
         (Some(_), Some(_)) => wrong(
             format!("mirror `{name}` has two places"),
             "make two mirrors of it, each with a name of its own",
