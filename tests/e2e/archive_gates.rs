@@ -134,3 +134,71 @@ fn a_metric_that_prints_without_end_or_is_no_file_fails_its_gate() {
     let entry: Value = serde_json::from_str(&entry.stdout).unwrap();
     assert_eq!(entry["workspace"], "shop");
 }
+
+#[test]
+fn lists_name_what_they_show_and_what_may_be_asked_for() {
+    let sandbox = workspace(
+        "[tasks.broken]\ncommand = \"exit 3\"\n[archive.gates]\nmetrics.size = { command = \"echo 7\", max = 8 }\n",
+    );
+    upload(&sandbox, "--tag v1 --tag good", 0);
+    assert_eq!(sandbox.larder("broken").code, 3);
+    upload(&sandbox, "", 0);
+    let list = sandbox.larder("archive list").stdout;
+    let words: Vec<Vec<&str>> = list
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(
+        words[0],
+        ["ENTRY", "MADE", "GATES", "RUN", "TRIGGER", "TASKS", "TAGS"]
+    );
+    assert_eq!(words[1][3..], ["accepted", "exit", "3", "manual", "broken"]);
+    assert_eq!(
+        words[2][3..],
+        ["accepted", "ok", "manual", "build", "test", "good,v1"]
+    );
+    let shown = sandbox.larder("archive show").stdout;
+    assert!(shown.contains("failed      .#broken\n"), "{shown}");
+    assert!(shown.contains("exit code 3\n"), "{shown}");
+    // A gate is called by its name, alone or with its kind; of one that is unknown all are named.
+    assert_eq!(listed(&sandbox, "--gate size").len(), 2);
+    assert_eq!(listed(&sandbox, "--gate size=failed").len(), 0);
+    let unknown = sandbox.larder("archive list --gate size=maybe");
+    assert_eq!(unknown.code, 2);
+    assert!(
+        unknown.stderr.contains("`metric size`"),
+        "{}",
+        unknown.stderr
+    );
+    for tag in ["", "latest", "a\nb"] {
+        let refused = sandbox.run(sandbox.command().args(["archive", "upload", "--tag", tag]));
+        assert_eq!(refused.code, 2, "{tag:?}: {}", refused.all());
+    }
+}
+
+#[test]
+fn what_others_wrote_does_not_move_the_cursor() {
+    let sandbox = workspace(
+        "[archive.gates]\nmetrics.clear = { command = \"printf '\\\\033[2J'\", min = 1 }\n",
+    );
+    let mut command = sandbox.command();
+    command.args([
+        "archive",
+        "upload",
+        "--trigger",
+        "\u{1b}[2Jci\nsecond",
+        "--note",
+        "a\u{7}",
+    ]);
+    let uploaded = sandbox.run(&mut command);
+    assert_eq!(uploaded.code, 1, "{}", uploaded.all());
+    for outcome in [
+        uploaded,
+        sandbox.larder("archive list"),
+        sandbox.larder("archive show"),
+    ] {
+        let odd = |letter: char| letter.is_control() && letter != '\n';
+        assert!(!outcome.stdout.contains(odd), "{:?}", outcome.stdout);
+    }
+    assert_eq!(sandbox.larder("archive list").stdout.lines().count(), 2);
+}

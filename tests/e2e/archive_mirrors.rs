@@ -139,7 +139,7 @@ fn what_cannot_be_delivered_stays_pending_and_says_why() {
         outcome.code == 0 && count(&status(&sandbox), "done") == 2
     });
     let outcome = sandbox.larder("archive --dir ../drive/larder list");
-    assert_eq!(outcome.stdout.lines().count(), 2, "{}", outcome.all());
+    assert_eq!(outcome.stdout.lines().count(), 3, "{}", outcome.all());
     until("the end", || {
         files(&sandbox.path(".larder/archive/outgoing")).is_empty()
     });

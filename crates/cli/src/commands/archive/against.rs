@@ -15,7 +15,7 @@ use crate::session::Session;
 use crate::session::forecast::{Forecast, Verdict};
 
 use super::super::{Context, Outcome, print};
-use super::{Place, diff, folder, manifests};
+use super::{Place, diff, folder, manifests, plain};
 
 /// Compares the tasks that lead to one with what the entry says of them; `order` ends with the task itself.
 pub(in super::super) fn against(
@@ -101,7 +101,7 @@ pub(in super::super) fn against(
         });
         print(&format!("{value:#}\n"))?;
     } else {
-        print(&told.text())?;
+        print(&plain::lines(&told.text()))?;
     }
     Ok(exit::SUCCESS)
 }

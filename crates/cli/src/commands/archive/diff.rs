@@ -12,7 +12,7 @@ use crate::args::ArchiveArgs;
 use crate::execute::exit;
 
 use super::super::{Context, Outcome, print};
-use super::Place;
+use super::{Place, plain};
 
 /// Timings that differ by less, in seconds, are not shown to people.
 const LEAST: f64 = 0.05;
@@ -57,14 +57,17 @@ pub(super) fn diff(
     if text.is_empty() {
         text.push_str("nothing differs\n");
     }
-    print(&text)?;
+    print(&plain::lines(&text))?;
     Ok(exit::SUCCESS)
 }
 
 /// Whether people want to know: timings stand under a heading of their own, and thousandths of a second are noise.
 fn is_told(difference: &Difference) -> bool {
     match difference {
-        Difference::Metric { name, .. } => !name.starts_with("timing."),
+        // How long delivering took is no property of what was archived.
+        Difference::Metric { name, .. } => {
+            !name.starts_with("timing.") && !name.starts_with("mirror.")
+        }
         Difference::Timing { before, after, .. } => (before - after).abs() >= LEAST,
         _ => true,
     }

@@ -1,6 +1,7 @@
 //! `larder archive list`: a line an entry, the newest first.
 //! Does not know what an entry holds beyond its summary.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use larder_archive::{EntryStatus, Filter, Summary, Time};
@@ -12,12 +13,12 @@ use crate::config;
 use crate::execute::exit;
 
 use super::super::{Context, Outcome, Usage, print, say};
-use super::{Place, assemble, show};
+use super::{Place, assemble, plain, show};
 
 pub(super) fn list(context: &Context<'_>, args: &ArchiveArgs, asked: &FilterArgs) -> Outcome {
     let place = Place::find(context, args)?;
-    let filter = filter(asked)?;
     let listing = place.listing()?;
+    let filter = filter(asked, &listing.summaries)?;
     let wanted = listing
         .summaries
         .iter()
@@ -45,37 +46,84 @@ pub(super) fn list(context: &Context<'_>, args: &ArchiveArgs, asked: &FilterArgs
         })?;
         return Ok(exit::SUCCESS);
     }
-    let mut text = String::new();
-    for summary in wanted {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{}", line(summary).trim_end());
-    }
-    print(&text)?;
+    print(&table(&wanted))?;
     Ok(exit::SUCCESS)
 }
 
-/// Id, moment, verdict, then who asked and the tags.
-fn line(summary: &Summary) -> String {
-    let verdict = match (summary.status, summary.gates_skipped) {
+/// Letters that a column takes at most.
+const COLUMN: usize = 24;
+
+/// A line an entry, with the names of the columns above.
+fn table(entries: &[&Summary]) -> String {
+    let verdict = |summary: &Summary| match (summary.status, summary.gates_skipped) {
         (EntryStatus::Rejected, _) => "rejected",
         (EntryStatus::Accepted, true) => "ungated",
         (EntryStatus::Accepted, false) => "accepted",
     };
-    let mut line = format!(
-        "{}  {}  {verdict}  {}",
-        summary.id,
-        show::moment(summary.created),
-        summary.trigger
-    );
-    if !summary.tags.is_empty() {
+    let run = |summary: &Summary| match summary.exit_code {
+        0 => "ok".to_owned(),
+        code => format!("exit {code}"),
+    };
+    let tags = |summary: &Summary| -> String {
         let tags: Vec<&str> = summary.tags.iter().map(String::as_str).collect();
-        let _ = write!(line, "  {}", tags.join(","));
+        plain::line(&tags.join(",")).into_owned()
+    };
+    let head = ["ENTRY", "MADE", "GATES", "RUN", "TRIGGER", "TASKS", "TAGS"];
+    let mut rows = vec![head.map(str::to_owned)];
+    rows.extend(entries.iter().map(|summary| {
+        [
+            summary.id.to_string(),
+            show::moment(summary.created),
+            verdict(summary).to_owned(),
+            run(summary),
+            plain::short(&summary.trigger, COLUMN),
+            plain::short(&summary.request.join(" "), COLUMN),
+            tags(summary),
+        ]
+    }));
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let widths: Vec<usize> = (0..head.len() - 1).filter_map(width).collect();
+    let mut text = String::new();
+    for row in &rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            // Writing to a string cannot fail.
+            let _ = write!(line, "{cell:<width$}  ");
+        }
+        line.push_str(&row[head.len() - 1]);
+        let _ = writeln!(text, "{}", line.trim_end());
     }
-    line
+    text
+}
+
+/// The gate that a text means: by its whole name, or by what it is called among those of its kind.
+fn gate(text: &str, summaries: &[Summary]) -> Result<String, Usage> {
+    let names: BTreeSet<&str> = summaries
+        .iter()
+        .flat_map(|summary| summary.gates.keys().map(String::as_str))
+        .collect();
+    if names.contains(text) {
+        return Ok(text.to_owned());
+    }
+    let called = |name: &&&str| name.split_once(' ').is_some_and(|(_, name)| name == text);
+    let called: Vec<&&str> = names.iter().filter(called).collect();
+    match called.as_slice() {
+        [one] => Ok((**one).to_owned()),
+        _ if names.is_empty() => Err(Usage::new(format!(
+            "no gate is called `{text}`\n  no entry was asked any"
+        ))),
+        _ => {
+            let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+            Err(Usage::new(format!(
+                "no gate is called `{text}`\n  there are {}; with `=passed` or `=failed` behind the name, only those",
+                names.join(", ")
+            )))
+        }
+    }
 }
 
 /// The filter that the flags come down to.
-fn filter(asked: &FilterArgs) -> Result<Filter, Usage> {
+fn filter(asked: &FilterArgs, summaries: &[Summary]) -> Result<Filter, Usage> {
     let mut filter = Filter {
         tags: asked.tag.clone(),
         trigger: asked.trigger.clone(),
@@ -97,11 +145,12 @@ fn filter(asked: &FilterArgs) -> Result<Filter, Usage> {
         Some("accepted") => filter.status = Some(EntryStatus::Accepted),
         Some("rejected") => filter.status = Some(EntryStatus::Rejected),
         Some(text) => {
-            filter.gate = Some(match text.rsplit_once('=') {
-                Some((gate, "passed")) => (gate.to_owned(), Some(true)),
-                Some((gate, "failed")) => (gate.to_owned(), Some(false)),
-                _ => (text.to_owned(), None),
-            });
+            let (name, answer) = match text.rsplit_once('=') {
+                Some((name, "passed")) => (name, Some(true)),
+                Some((name, "failed")) => (name, Some(false)),
+                _ => (text, None),
+            };
+            filter.gate = Some((gate(name, summaries)?, answer));
         }
     }
     Ok(filter)

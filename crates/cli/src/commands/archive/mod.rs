@@ -21,6 +21,7 @@ mod list;
 mod manifests;
 mod measure;
 mod mirrors;
+mod plain;
 mod prune;
 mod repositories;
 mod restore;
@@ -155,23 +156,19 @@ fn named(summaries: &[Summary], text: &str) -> Result<EntryId, String> {
             .map(|last| last.id)
             .ok_or_else(|| "the archive has no entries".to_owned());
     }
+    // A tag that looks like the beginning of an id is still the tag: ids can be written in full.
+    let tagged = summaries.iter().rev().find(|one| one.tags.contains(text));
     let upper = text.to_ascii_uppercase();
-    let begins: Vec<EntryId> = summaries
+    let mut begins = summaries
         .iter()
         .map(|summary| summary.id)
-        .filter(|id| id.to_string().starts_with(&upper))
-        .collect();
-    match begins.as_slice() {
-        [one] => return Ok(*one),
-        [] => {}
-        many => {
-            return Err(format!("`{text}` is the beginning of {} ids", many.len()));
-        }
+        .filter(|id| id.to_string().starts_with(&upper));
+    match (tagged, begins.next(), begins.count()) {
+        (Some(tagged), id, _) => Ok(id.filter(|id| id.to_string() == upper).unwrap_or(tagged.id)),
+        (None, Some(one), 0) => Ok(one),
+        (None, Some(_), more) => Err(format!("`{text}` is the beginning of {} ids", more + 1)),
+        (None, None, _) => Err(format!("no entry has the id or tag `{text}`")),
     }
-    let tagged = summaries.iter().rev().find(|one| one.tags.contains(text));
-    tagged
-        .map(|summary| summary.id)
-        .ok_or_else(|| format!("no entry has the id or tag `{text}`"))
 }
 
 /// An error with all its causes, as one sentence.
@@ -208,7 +205,7 @@ mod tests {
                 let time = Time::from_nanos(nanos);
                 let mut entry =
                     ArchiveEntry::new(EntryId::new(time, 7), time, RunRecord::default());
-                entry.tags.insert("v1".into());
+                entry.tags.extend(["v1".into(), "00".into()]);
                 Summary::of(&entry)
             })
             .into();
@@ -218,7 +215,12 @@ mod tests {
         assert_eq!(find("v1").as_ref(), Ok(&ids[1]));
         assert_eq!(find(&ids[0].to_lowercase()).as_ref(), Ok(&ids[0]));
         assert_eq!(find(&ids[0][..12]).as_ref(), Ok(&ids[0]));
-        assert!(find("00").unwrap_err().contains("2 ids"));
+        assert_eq!(
+            find("00").as_ref(),
+            Ok(&ids[1]),
+            "a tag, though ids begin so"
+        );
+        assert!(find("0").unwrap_err().contains("2 ids"));
         assert!(find("v2").unwrap_err().contains("`v2`"));
         assert!(named(&[], "latest").is_err());
     }

@@ -10,7 +10,7 @@ use crate::execute::exit;
 
 use super::super::cache::size;
 use super::super::{Context, Outcome, print};
-use super::{Place, told};
+use super::{Place, plain, told};
 
 pub(super) fn show(context: &Context<'_>, args: &ArchiveArgs, entry: &str) -> Outcome {
     let place = Place::find(context, args)?;
@@ -18,7 +18,7 @@ pub(super) fn show(context: &Context<'_>, args: &ArchiveArgs, entry: &str) -> Ou
     if args.json {
         print(&format!("{:#}\n", serde_json::json!(entry)))?;
     } else {
-        print(&text(&entry))?;
+        print(&plain::lines(&text(&entry)))?;
     }
     Ok(exit::SUCCESS)
 }
@@ -50,7 +50,7 @@ fn text(entry: &ArchiveEntry) -> String {
         text,
         "made      {} by {}, on {} ({} {})",
         moment(entry.created),
-        entry.trigger,
+        plain::line(&entry.trigger),
         if host.name.is_empty() {
             "?"
         } else {
@@ -62,17 +62,17 @@ fn text(entry: &ArchiveEntry) -> String {
     let _ = writeln!(
         text,
         "run       {} of {}: {:.1} s, exit code {}",
-        run.request.join(" "),
+        plain::line(&run.request.join(" ")),
         moment_text(&run.started),
         run.wall_seconds,
         run.exit_code
     );
     for note in &entry.notes {
-        let _ = writeln!(text, "note      {note}");
+        let _ = writeln!(text, "note      {}", plain::line(note));
     }
     if !entry.tags.is_empty() {
         let tags: Vec<&str> = entry.tags.iter().map(String::as_str).collect();
-        let _ = writeln!(text, "tags      {}", tags.join(", "));
+        let _ = writeln!(text, "tags      {}", plain::line(&tags.join(", ")));
     }
     for repo in &entry.commits {
         let commit = repo.commit.as_deref().unwrap_or("no commit");
@@ -87,6 +87,9 @@ fn text(entry: &ArchiveEntry) -> String {
     }
     if let Some(bundle) = &entry.bundle {
         let _ = writeln!(text, "bundle    {} ({})", bundle.name, size(bundle.size));
+    }
+    if let Some(attestation) = &entry.attestation {
+        let _ = writeln!(text, "attested  {}", attestation.name);
     }
     parts(entry, &mut text);
     text
@@ -118,6 +121,9 @@ fn parts(entry: &ArchiveEntry, text: &mut String) {
             "  {:>8.2} s  {status:<10}  {}",
             task.seconds, task.task
         );
+        if let Some(error) = task.error.as_ref().and_then(|error| error.lines().next()) {
+            let _ = writeln!(text, "                          {error}");
+        }
     }
     if !entry.gates.is_empty() {
         text.push_str("gates\n");
@@ -126,7 +132,9 @@ fn parts(entry: &ArchiveEntry, text: &mut String) {
         let passed = if gate.passed { "passed" } else { "failed" };
         let _ = writeln!(text, "  {passed}  {}", gate.gate);
         for reason in &gate.reasons {
-            let _ = writeln!(text, "          {reason}");
+            for line in reason.lines() {
+                let _ = writeln!(text, "          {line}");
+            }
         }
     }
     let metrics: Vec<_> = entry.metrics.iter().collect();
@@ -139,13 +147,14 @@ fn parts(entry: &ArchiveEntry, text: &mut String) {
         text.push_str("metrics\n");
     }
     for (name, value) in own {
-        let _ = writeln!(text, "  {value:>10}  {name}");
+        let _ = writeln!(text, "  {:>10}  {name}", plain::number(**value));
     }
     if !entry.findings.is_empty() {
         text.push_str("findings\n");
     }
     for finding in &entry.findings {
-        let _ = writeln!(text, "  {}: {}", finding.validator, finding.message);
+        let message = plain::line(&finding.message);
+        let _ = writeln!(text, "  {}: {message}", finding.validator);
     }
     text.push_str("archiving\n");
     for (step, seconds) in &entry.archive_timings {

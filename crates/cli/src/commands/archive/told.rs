@@ -16,6 +16,7 @@ use super::super::{Usage, print, say};
 use super::assemble::{Tags, Verdict};
 use super::collect::Collected;
 use super::measure::Scores;
+use super::plain;
 use super::repositories::Repositories;
 
 /// What the step `sync` gives.
@@ -190,7 +191,8 @@ pub(super) fn text(told: &Told<'_>) -> String {
     for finding in &entry.findings {
         // An error is the reason of a gate and comes there.
         if finding.severity != Severity::Error || entry.gates_skipped {
-            let _ = writeln!(text, "{}: {}", finding.validator, finding.message);
+            let message = plain::line(&finding.message);
+            let _ = writeln!(text, "{}: {message}", finding.validator);
         }
     }
     if entry.status == EntryStatus::Rejected {
@@ -240,7 +242,7 @@ pub(super) fn reasons(entry: &ArchiveEntry) -> Vec<String> {
     failed
         .flat_map(|gate| {
             let reasons = gate.reasons.iter();
-            reasons.map(move |reason| format!("{}: {reason}", gate.gate))
+            reasons.map(move |reason| plain::line(&format!("{}: {reason}", gate.gate)).into_owned())
         })
         .collect()
 }

@@ -236,7 +236,7 @@ pub(super) fn settings(read: ArchiveTable, cx: &mut Cx) -> ArchiveSettings {
     let mirrors = mirrors
         .filter_map(|(name, table)| Some((name.value.clone(), mirror(&name, table, cx)?)))
         .collect();
-    for list in &read.tags {
+    if let Some(list) = &read.tags {
         checks::tags(&list.value, cx);
     }
     if let Some(tag) = read.git.as_ref().and_then(|git| git.value.tag.as_ref()) {
