@@ -31,6 +31,13 @@ const CREDENTIALS: [AmazonS3ConfigKey; 6] = [
     AmazonS3ConfigKey::SkipSignature,
 ];
 
+/// What only together lets anyone in.
+const KEY: [AmazonS3ConfigKey; 3] = [
+    AmazonS3ConfigKey::AccessKeyId,
+    AmazonS3ConfigKey::SecretAccessKey,
+    AmazonS3ConfigKey::Token,
+];
+
 impl ObjectOptions {
     /// No options.
     pub fn new() -> Self {
@@ -49,16 +56,16 @@ impl ObjectOptions {
 
     /// Sets what is not set yet from variables of an environment: those with `AWS_` in front that mean an option.
     pub fn add_environment<'a>(&mut self, variables: impl IntoIterator<Item = (&'a str, &'a str)>) {
-        for (name, value) in variables {
-            if name.starts_with("AWS_") && !value.is_empty() {
-                self.add(name, value);
-            }
-        }
+        let ours = variables
+            .into_iter()
+            .filter(|(name, value)| name.starts_with("AWS_") && !value.is_empty());
+        self.add(ours);
     }
 
     /// Sets what is not set yet from the text of one of AWS's own files: `[PROFILE]` in `credentials`, `[profile PROFILE]` in `config`.
     pub fn add_profile(&mut self, text: &str, profile: &str) {
         let mut is_ours = false;
+        let mut found = Vec::new();
         for line in text.lines().map(str::trim) {
             if let Some(section) = line
                 .strip_prefix('[')
@@ -71,16 +78,29 @@ impl ObjectOptions {
                 && !line.starts_with(['#', ';'])
                 && let Some((name, value)) = line.split_once('=')
             {
-                self.add(name.trim(), value.trim());
+                found.push((name.trim(), value.trim()));
             }
         }
+        self.add(found);
     }
 
-    fn add(&mut self, name: &str, value: &str) {
-        if let Some(key) = key(name) {
-            self.values
-                .entry(key.as_ref().to_owned())
-                .or_insert_with(|| value.to_owned());
+    /// Sets what is not set yet from one source. A key is taken with its secret and token or not at all.
+    fn add<'a>(&mut self, source: impl IntoIterator<Item = (&'a str, &'a str)>) {
+        let found: Vec<_> = source
+            .into_iter()
+            .filter_map(|(name, value)| Some((key(name)?, value)))
+            .collect();
+        let id = AmazonS3ConfigKey::AccessKeyId;
+        let takes_key = !self.values.contains_key(id.as_ref())
+            && found
+                .iter()
+                .any(|(key, value)| *key == id && !value.is_empty());
+        for (key, value) in found {
+            if takes_key || !KEY.contains(&key) {
+                self.values
+                    .entry(key.as_ref().to_owned())
+                    .or_insert_with(|| value.to_owned());
+            }
         }
     }
 
@@ -141,6 +161,7 @@ mod tests {
         options.set("region", "given").unwrap();
         let environment = [
             ("AWS_REGION", "environment"),
+            ("AWS_SECRET_ACCESS_KEY", "a=b"),
             ("AWS_ACCESS_KEY_ID", "id"),
             ("AWS_ENDPOINT_URL", ""),
             ("AWS_PAGER", "less"),
@@ -148,7 +169,7 @@ mod tests {
         ];
         options.add_environment(environment);
         let file = "[default]\naws_access_key_id = other\n[me]\n# region = x\n\
-                    aws_access_key_id = file\naws_secret_access_key = a=b\n[profile me]\nregion = file\noutput = json\n";
+                    aws_access_key_id = file\n[profile me]\nregion = file\nskip_signature=false\n";
         options.add_profile(file, "me");
         let values: Vec<_> = options
             .parsed()
@@ -158,6 +179,7 @@ mod tests {
             ("aws_access_key_id", "id"),
             ("aws_region", "given"),
             ("aws_secret_access_key", "a=b"),
+            ("aws_skip_signature", "false"),
         ];
         assert_eq!(
             values,
@@ -168,6 +190,23 @@ mod tests {
             refused.to_string(),
             "an object store has no option `colour`"
         );
+    }
+
+    /// A key with the token of another is refused by every store, and nobody would guess why.
+    #[test]
+    fn a_key_its_secret_and_its_token_come_from_one_place() {
+        let temporary =
+            "[default]\naws_access_key_id = A\naws_secret_access_key = B\naws_session_token = C\n";
+        let values = |options: &ObjectOptions| options.values.values().cloned().collect::<String>();
+        let mut options = ObjectOptions::new();
+        options.add_environment([("AWS_ACCESS_KEY_ID", "1"), ("AWS_SECRET_ACCESS_KEY", "2")]);
+        options.add_profile(temporary, "default");
+        assert_eq!(values(&options), "12");
+        // A token that is left over from another session, as tools do in containers, is none of a key.
+        let mut options = ObjectOptions::new();
+        options.add_environment([("AWS_SESSION_TOKEN", "3")]);
+        options.add_profile(temporary, "default");
+        assert_eq!(values(&options), "ABC");
     }
 
     #[test]
