@@ -16,8 +16,8 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path as Key;
 use object_store::{
-    BackoffConfig, ClientOptions, Error, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions,
-    RetryConfig,
+    BackoffConfig, ClientOptions, Error, GetOptions, ObjectStore, ObjectStoreExt as _, PutMode,
+    PutOptions, RetryConfig,
 };
 use tokio::runtime::Runtime;
 
@@ -152,7 +152,7 @@ impl ObjectDestination {
     }
 
     fn failed(&self, action: &'static str, name: &str, error: &Error) -> DestinationError {
-        let text = error.to_string();
+        let text = with_causes(error);
         let kind = match error {
             Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
                 ErrorKind::PermissionDenied
@@ -271,6 +271,20 @@ impl ObjectDestination {
     }
 }
 
+/// An error with all that caused it: the library alone says "error sending request" of a name that does not resolve.
+fn with_causes(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
 enum PartsError {
     Store(Error),
     Read(io::Error),
@@ -322,30 +336,48 @@ impl Destination for ObjectDestination {
     fn read_into(&self, name: &Name, to: &mut dyn Write) -> Result<bool, DestinationError> {
         let key = self.key(name.as_str())?;
         let failed = |error: &Error| self.failed("get", name.as_str(), error);
+        let hand_on = |to: &mut dyn Write, bytes: &[u8]| {
+            to.write_all(bytes).map_err(|cause| DestinationError::Io {
+                action: "hand on",
+                place: name.to_string(),
+                cause,
+            })
+        };
         self.runtime.block_on(async {
-            let found = match self.store.get(&key).await {
+            let mut found = match self.store.get(&key).await {
                 Ok(found) => found,
                 Err(Error::NotFound { .. }) => return Ok(false),
                 Err(error) => return Err(failed(&error)),
             };
-            let mut left = found.meta.size;
-            let mut stream = found.into_stream();
-            while let Some(bytes) = stream.try_next().await.map_err(|error| failed(&error))? {
-                left = left.saturating_sub(bytes.len() as u64);
-                to.write_all(&bytes).map_err(|cause| DestinationError::Io {
-                    action: "hand on",
-                    place: name.to_string(),
-                    cause,
-                })?;
+            let size = found.meta.size;
+            let tag = found.meta.e_tag.clone();
+            let mut read = 0;
+            loop {
+                // No request may take for ever, so that one alone cannot bring what is big.
+                let end = size.min(read + PARTED);
+                let mut stream = found.into_stream();
+                while read < end {
+                    let Some(bytes) = stream.try_next().await.map_err(|error| failed(&error))?
+                    else {
+                        return Err(DestinationError::Io {
+                            action: "get",
+                            place: name.to_string(),
+                            cause: ErrorKind::UnexpectedEof.into(),
+                        });
+                    };
+                    let wanted = usize::try_from(end - read).unwrap_or(usize::MAX);
+                    let wanted = &bytes[..bytes.len().min(wanted)];
+                    hand_on(to, wanted)?;
+                    read += wanted.len() as u64;
+                }
+                if read == size {
+                    return Ok(true);
+                }
+                let mut options = GetOptions::new().with_range(Some(read..size.min(read + PARTED)));
+                options.if_match.clone_from(&tag);
+                let next = self.store.get_opts(&key, options).await;
+                found = next.map_err(|error| failed(&error))?;
             }
-            if left > 0 {
-                return Err(DestinationError::Io {
-                    action: "get",
-                    place: name.to_string(),
-                    cause: ErrorKind::UnexpectedEof.into(),
-                });
-            }
-            Ok(true)
         })
     }
 

@@ -1,21 +1,95 @@
-"""Serves S3 on a free port until standard input ends. Prints the port, then the id and secret of a key that may use it.
+"""Serves S3 on a free port until standard input ends: moto, behind a guard that lets only requests in that are signed
+right. Prints one line: the port, the id and secret of a key, then the id, secret and session token of a temporary one.
 
-With the argument `signed`, every request has to be signed with that key. Moto takes the signature of a list for wrong even
-where it is right, so that only requests without a query can succeed then."""
+Moto can verify signatures itself, but takes the query as it stands in the request for the canonical one, where every
+value has to be encoded anew: a list of `prefix=a/b` is signed as `prefix=a%2Fb`, and refused. So the guard does it.
 
+Lines of standard input look past the protocol at what is kept, and are answered by one line each:
+`list` gives all keys as JSON, `get KEY FILE` writes an object to a file, `put KEY FILE` makes one of it."""
+
+import hashlib
+import io
 import json
 import os
 import sys
 import threading
+from urllib.parse import parse_qsl, quote, unquote
 
-if sys.argv[1:] == ["signed"]:
-    os.environ["INITIAL_NO_AUTH_ACTION_COUNT"] = "0"
-
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from moto.core import DEFAULT_ACCOUNT_ID
-from moto.iam.models import iam_backends
 from moto.s3.models import s3_backends
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
+
+BUCKET = "records"
+# Made up anew by each server, so that one that is found anywhere came from this run.
+KEY = Credentials("AKIA" + os.urandom(8).hex(), os.urandom(20).hex())
+TEMPORARY = Credentials("ASIA" + os.urandom(8).hex(), os.urandom(20).hex(), os.urandom(40).hex())
+
+
+class Refused(Exception):
+    pass
+
+
+def verify(environ, body):
+    """Raises unless the request carries the signature that its content and one of the keys give."""
+    headers = {
+        name[5:].replace("_", "-").lower(): value
+        for name, value in environ.items()
+        if name.startswith("HTTP_")
+    }
+    for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        if environ.get(name):
+            headers[name.replace("_", "-").lower()] = environ[name]
+    scheme, _, fields = headers.get("authorization", "").partition(" ")
+    if scheme != "AWS4-HMAC-SHA256":
+        raise Refused("AccessDenied")
+    fields = dict(field.strip().split("=", 1) for field in fields.split(","))
+    identity, day, region, service, end = fields["Credential"].split("/")
+    key = next((key for key in (KEY, TEMPORARY) if key.access_key == identity), None)
+    if key is None:
+        raise Refused("InvalidAccessKeyId")
+    if headers.get("x-amz-security-token") != key.token:
+        raise Refused("InvalidToken")
+    if headers["x-amz-date"][:8] != day or (service, end) != ("s3", "aws4_request"):
+        raise Refused("AuthorizationHeaderMalformed")
+    signed = fields["SignedHeaders"].split(";")
+    if not {"host", *(name for name in headers if name.startswith("x-amz-"))} <= set(signed):
+        raise Refused("AccessDenied")
+    if headers["x-amz-content-sha256"] != hashlib.sha256(body).hexdigest():
+        raise Refused("XAmzContentSHA256Mismatch")
+    path, _, query = environ["RAW_URI"].partition("?")
+    request = AWSRequest(
+        method=environ["REQUEST_METHOD"],
+        # Encoded anew; a slash is one either way.
+        url="http://" + headers["host"] + quote(unquote(path), safe="/-_.~"),
+        params=parse_qsl(query, keep_blank_values=True),
+        headers={name: headers[name] for name in signed},
+    )
+    request.context["timestamp"] = headers["x-amz-date"]
+    auth = S3SigV4Auth(key, service, region)
+    text = auth.string_to_sign(request, auth.canonical_request(request))
+    if auth.signature(text, request) != fields["Signature"]:
+        raise Refused("SignatureDoesNotMatch")
+
+
+def guarded(application):
+    def guard(environ, start):
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = io.BytesIO(body)
+        try:
+            verify(environ, body)
+        except (Refused, KeyError, ValueError) as why:
+            code = why.args[0] if isinstance(why, Refused) else "InvalidRequest"
+            said = f"<Error><Code>{code}</Code></Error>".encode()
+            sizes = [("content-type", "application/xml"), ("content-length", str(len(said)))]
+            start("403 Forbidden", sizes)
+            return [] if environ["REQUEST_METHOD"] == "HEAD" else [said]
+        return application(environ, start)
+
+    return guard
 
 
 class Quiet(WSGIRequestHandler):
@@ -25,25 +99,38 @@ class Quiet(WSGIRequestHandler):
         pass
 
 
-iam = iam_backends[DEFAULT_ACCOUNT_ID]["aws"]
-iam.create_user("us-east-1", "larder")
-key = iam.create_access_key("larder")
-rules = {
-    "Version": "2012-10-17",
-    "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}],
-}
-iam.put_user_policy("larder", "all", json.dumps(rules))
-s3_backends[DEFAULT_ACCOUNT_ID]["aws"].create_bucket("records", "us-east-1")
+backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
+backend.create_bucket(BUCKET, "us-east-1")
 
-application = DomainDispatcherApplication(create_backend_app)
-server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Quiet)
-print(server.port, key.access_key_id, key.secret_access_key, flush=True)
+
+def answer(command, key="", file=""):
+    if command == "list":
+        return json.dumps(sorted(backend.buckets[BUCKET].keys.keys()))
+    if command == "get":
+        with open(file, "wb") as to:
+            to.write(backend.get_object(BUCKET, key).value)
+    elif command == "put":
+        with open(file, "rb") as content:
+            backend.put_object(BUCKET, key, content.read())
+    return "done"
 
 
 def until_end():
-    sys.stdin.read()
+    for line in sys.stdin:
+        print(answer(*line.split()), flush=True)
     os._exit(0)
 
 
+application = guarded(DomainDispatcherApplication(create_backend_app))
+server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Quiet)
+print(
+    server.port,
+    KEY.access_key,
+    KEY.secret_key,
+    TEMPORARY.access_key,
+    TEMPORARY.secret_key,
+    TEMPORARY.token,
+    flush=True,
+)
 threading.Thread(target=until_end, daemon=True).start()
 server.serve_forever()
