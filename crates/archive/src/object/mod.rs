@@ -152,7 +152,7 @@ impl ObjectDestination {
     }
 
     fn failed(&self, action: &'static str, name: &str, error: &Error) -> DestinationError {
-        let text = with_causes(error);
+        let text = cause_first(error);
         let kind = match error {
             Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
                 ErrorKind::PermissionDenied
@@ -271,18 +271,15 @@ impl ObjectDestination {
     }
 }
 
-/// An error with all that caused it: the library alone says "error sending request" of a name that does not resolve.
-fn with_causes(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        cause = error.source();
+/// What an error says, what caused it first: that is no word of the library's own, which are many, and may be cut off.
+fn cause_first(error: &Error) -> String {
+    let text = error.to_string();
+    let cause = std::error::Error::source(error);
+    let first = std::iter::successors(cause, |error| (*error).source()).last();
+    match first.map(ToString::to_string) {
+        Some(cause) if !text.contains(&cause) => format!("{cause}: {text}"),
+        _ => text,
     }
-    text
 }
 
 enum PartsError {

@@ -43,8 +43,11 @@ impl Faults {
 
     /// Lets through what waits, and all that comes.
     pub(super) fn speak(&self) {
-        self.silence.lock().unwrap().after = None;
+        let mut silence = self.silence.lock().unwrap();
+        silence.after = None;
         self.changed.notify_all();
+        let waits = |silence: &mut Silence| silence.waiting > 0;
+        drop(self.changed.wait_while(silence, waits).unwrap());
     }
 
     /// Waits until something was done for a client that is not told of it.
@@ -54,6 +57,11 @@ impl Faults {
             .changed
             .wait_timeout_while(silence, LONG, |silence| silence.waiting == 0);
         assert!(!waited.unwrap().1.timed_out(), "nothing was asked");
+    }
+
+    /// Whether a client waits to be told.
+    pub(super) fn is_silent(&self) -> bool {
+        self.silence.lock().unwrap().waiting > 0
     }
 
     fn keep_silent(&self) {
@@ -71,6 +79,7 @@ impl Faults {
         let waits = |silence: &mut Silence| silence.after.is_some();
         let mut silence = self.changed.wait_while(silence, waits).unwrap();
         silence.waiting -= 1;
+        self.changed.notify_all();
     }
 }
 

@@ -5,7 +5,8 @@ Moto can verify signatures itself, but takes the query as it stands in the reque
 value has to be encoded anew: a list of `prefix=a/b` is signed as `prefix=a%2Fb`, and refused. So the guard does it.
 
 Lines of standard input look past the protocol at what is kept, and are answered by one line each:
-`list` gives all keys as JSON, `get KEY FILE` writes an object to a file, `put KEY FILE` makes one of it."""
+`list` gives all keys as JSON, `get KEY FILE` writes an object to a file, `put KEY FILE` makes one of it,
+`delete KEY` removes it."""
 
 import hashlib
 import io
@@ -112,6 +113,8 @@ def answer(command, key="", file=""):
     elif command == "put":
         with open(file, "rb") as content:
             backend.put_object(BUCKET, key, content.read())
+    elif command == "delete":
+        backend.delete_object(BUCKET, key)
     return "done"
 
 
