@@ -32,10 +32,26 @@ fn no_credential_is_in_any_file_output_or_argument() {
     };
     let [id, secret] = mirror.key();
     let log = ("LARDER_LOG", "trace");
-    // Wrong ones, of the environment and of a file.
-    let wrong = [id, ("AWS_SECRET_ACCESS_KEY", "hush-hush-hush"), log];
-    let outcome = mirror.sandbox.larder_env("archive upload --wait", &wrong);
+    let [other, hidden, token] = &mirror.server.temporary;
+    // Wrong ones, of the environment and of a file. The server repeats them.
+    let wrong = ("AWS_SECRET_ACCESS_KEY", "hush-hush-hush");
+    let outcome = mirror
+        .sandbox
+        .larder_env("archive upload --wait", &[id, wrong, log]);
     assert_eq!(outcome.code, 3, "{}", outcome.all());
+    assert_said(&mirror, &outcome);
+    let temporary = [
+        ("AWS_ACCESS_KEY_ID", other.as_str()),
+        ("AWS_SESSION_TOKEN", token),
+        wrong,
+        log,
+    ];
+    let outcome = mirror.sandbox.larder_env("archive sync", &temporary);
+    assert_eq!(outcome.code, 3, "{}", outcome.all());
+    let said = mirror.status()["failed"][0]["last_error"].to_string();
+    for repeated in ["SignatureDoesNotMatch", "x-amz-security-token:…"] {
+        assert!(said.contains(repeated), "{said}");
+    }
     assert_said(&mirror, &outcome);
     mirror.write_home(
         "credentials",
@@ -46,7 +62,6 @@ fn no_credential_is_in_any_file_output_or_argument() {
     assert_said(&mirror, &outcome);
     // A background process at work, of which the arguments can be seen by everybody.
     mirror.faults.fall_silent(0);
-    let [other, hidden, token] = &mirror.server.temporary;
     let session = [
         ("AWS_ACCESS_KEY_ID", other.as_str()),
         ("AWS_SECRET_ACCESS_KEY", hidden),

@@ -15,6 +15,7 @@ import os
 import sys
 import threading
 from urllib.parse import parse_qsl, quote, unquote
+from xml.sax.saxutils import escape
 
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -51,7 +52,7 @@ def verify(environ, body):
     identity, day, region, service, end = fields["Credential"].split("/")
     key = next((key for key in (KEY, TEMPORARY) if key.access_key == identity), None)
     if key is None:
-        raise Refused("InvalidAccessKeyId")
+        raise Refused("InvalidAccessKeyId", identity)
     if headers.get("x-amz-security-token") != key.token:
         raise Refused("InvalidToken")
     if headers["x-amz-date"][:8] != day or (service, end) != ("s3", "aws4_request"):
@@ -71,9 +72,11 @@ def verify(environ, body):
     )
     request.context["timestamp"] = headers["x-amz-date"]
     auth = S3SigV4Auth(key, service, region)
-    text = auth.string_to_sign(request, auth.canonical_request(request))
+    canonical = auth.canonical_request(request)
+    text = auth.string_to_sign(request, canonical)
     if auth.signature(text, request) != fields["Signature"]:
-        raise Refused("SignatureDoesNotMatch")
+        # As AWS does: it repeats all it was told, tokens too.
+        raise Refused("SignatureDoesNotMatch", identity, canonical)
 
 
 def guarded(application):
@@ -83,8 +86,9 @@ def guarded(application):
         try:
             verify(environ, body)
         except (Refused, KeyError, ValueError) as why:
-            code = why.args[0] if isinstance(why, Refused) else "InvalidRequest"
-            said = f"<Error><Code>{code}</Code></Error>".encode()
+            code, *more = why.args if isinstance(why, Refused) else ["InvalidRequest"]
+            more = escape(" ".join(more))
+            said = f"<Error><Code>{code}</Code><Message>{more}</Message></Error>".encode()
             sizes = [("content-type", "application/xml"), ("content-length", str(len(said)))]
             start("403 Forbidden", sizes)
             return [] if environ["REQUEST_METHOD"] == "HEAD" else [said]
