@@ -185,3 +185,20 @@ fn a_rejected_entry_is_not_mirrored() {
         "nothing is on its way\n"
     );
 }
+
+#[test]
+#[cfg(not(feature = "object-store"))]
+fn a_program_without_stores_says_so_at_once() {
+    let sandbox = workspace("[archive.mirrors.store]\ns3 = \"s3://records/here\"\n");
+    std::fs::create_dir(drive(&sandbox)).unwrap();
+    let outcome = sandbox.larder("archive upload --wait");
+    assert_eq!(outcome.code, 3, "{}", outcome.all());
+    let why = "cannot open `s3://records/here`: this larder was built without stores that speak S3: \
+               `cargo install --locked --path crates/cli --features object-store` builds one with them";
+    assert!(outcome.stderr.contains(why), "{}", outcome.stderr);
+    let outcome = sandbox.larder("archive status");
+    assert!(outcome.stdout.contains(why), "{}", outcome.stdout);
+    // The other mirror has it.
+    let status = status(&sandbox);
+    assert_eq!((count(&status, "done"), count(&status, "failed")), (1, 1));
+}

@@ -102,6 +102,11 @@ pub enum Failure {
     },
     /// The destination lets nobody in, or not with these credentials.
     Refused,
+    /// The destination cannot be used with this program, or not with these settings.
+    Unusable {
+        /// What is wrong.
+        why: String,
+    },
     /// No destination of this id is configured.
     NotConfigured,
     /// As many tries failed as were allowed.
@@ -196,6 +201,7 @@ impl fmt::Display for Failure {
                 to,
                 "the destination refuses access: look at its credentials and rights"
             ),
+            Self::Unusable { why } => to.write_str(why),
             Self::NotConfigured => write!(to, "no such destination is configured: add it again"),
             Self::TooManyTries => write!(to, "too many tries failed"),
         }

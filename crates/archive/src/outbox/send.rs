@@ -143,10 +143,13 @@ pub(super) fn tried(error: &DestinationError) -> Tried {
         }
         DestinationError::Io { cause, .. } => {
             let text = format!("{error}: {cause}");
-            if cause.kind() == ErrorKind::PermissionDenied {
-                Tried::Never(Failure::Refused, Some(text))
-            } else {
-                Tried::Later(text)
+            match cause.kind() {
+                ErrorKind::PermissionDenied => Tried::Never(Failure::Refused, Some(text)),
+                // Time changes neither programs nor settings.
+                ErrorKind::Unsupported | ErrorKind::InvalidInput => {
+                    Tried::Never(Failure::Unusable { why: text }, None)
+                }
+                _ => Tried::Later(text),
             }
         }
     }

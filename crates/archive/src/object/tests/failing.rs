@@ -24,6 +24,7 @@ fn a_server_that_does_not_answer_is_given_up_and_nothing_is_half() {
     assert!(text(&refused).contains("timed out"), "{refused:?}");
     faults.until_silent();
     faults.speak();
+    assert!(!faults.is_silent());
     let direct = open(server, "slow");
     assert_eq!(direct.get(&name("a")).unwrap().unwrap(), content);
     direct.put(&name("b"), b"2").unwrap();

@@ -305,7 +305,8 @@ fn what_did_not_arrive_as_sent_is_named_and_nothing_rests_on_it() {
 fn who_is_not_let_in_is_told_at_once_and_one_place_does_not_stop_another() {
     let world = World::new();
     let outbox = world.alive();
-    for (at, destination) in ["locked", "unknown", "there"].into_iter().enumerate() {
+    let all = ["locked", "unknown", "foreign", "mistaken", "there"];
+    for (at, destination) in all.into_iter().enumerate() {
         let delivery = Delivery {
             destination: destination.into(),
             ..world.delivery("e1")
@@ -313,12 +314,17 @@ fn who_is_not_let_in_is_told_at_once_and_one_place_does_not_stop_another() {
         outbox.enqueue(&delivery, at as u64).unwrap();
     }
     let open = |id: &str| -> Result<Option<Box<dyn Destination>>, DestinationError> {
-        match id {
-            "locked" => Err(DestinationError::Io {
+        let failed = |kind: io::ErrorKind| {
+            Err(DestinationError::Io {
                 action: "open",
-                place: "locked".into(),
-                cause: io::ErrorKind::PermissionDenied.into(),
-            }),
+                place: id.into(),
+                cause: io::Error::new(kind, "no"),
+            })
+        };
+        match id {
+            "locked" => failed(io::ErrorKind::PermissionDenied),
+            "foreign" => failed(io::ErrorKind::Unsupported),
+            "mistaken" => failed(io::ErrorKind::InvalidInput),
             "there" => Ok(Some(Box::new(MemoryDestination::new()))),
             _ => Ok(None),
         }
@@ -333,7 +339,7 @@ fn who_is_not_let_in_is_told_at_once_and_one_place_does_not_stop_another() {
     .unwrap();
     let expected = Drained::Ended {
         arrived: 1,
-        failed: 2,
+        failed: 4,
         pending: 0,
     };
     assert_eq!(drained, expected);
@@ -344,7 +350,16 @@ fn who_is_not_let_in_is_told_at_once_and_one_place_does_not_stop_another() {
         .iter()
         .map(|one| one.failure.clone())
         .collect();
-    let expected = [Failure::Refused, Failure::NotConfigured].map(Some);
+    let unusable = |id: &str| Failure::Unusable {
+        why: format!("cannot open `{id}`: no"),
+    };
+    let expected = [
+        Failure::Refused,
+        Failure::NotConfigured,
+        unusable("foreign"),
+        unusable("mistaken"),
+    ]
+    .map(Some);
     assert_eq!(failures, expected);
 }
 

@@ -62,7 +62,8 @@ pub(super) fn open(
     _: &[(&str, &Option<String>)],
     _: &[(OsString, OsString)],
 ) -> Result<Box<dyn Destination>, DestinationError> {
-    let why = "this larder was built without stores that speak S3: build it with the feature `object-store`";
+    let why = "this larder was built without stores that speak S3: \
+               `cargo install --locked --path crates/cli --features object-store` builds one with them";
     Err(failed(location, io::ErrorKind::Unsupported, why))
 }
 
