@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::time::Duration;
 
-use super::{Archive, ArchiveError, failed, revision_of};
+use super::{Archive, ArchiveError, failed};
 use crate::durable::TEMPORARY;
 use crate::id::EntryId;
 use crate::index::Index;
@@ -14,6 +15,15 @@ use crate::time::Time;
 
 /// A file without an entry that is older than this belongs to nobody any more.
 const ABANDONED: Duration = Duration::from_hours(24);
+/// Where files are written; the first is the archive's own folder. The last holds copies for mirrors.
+const FOLDERS: &[&str] = &[
+    "",
+    "entries",
+    "bundles",
+    "attestations",
+    "uploads",
+    "outgoing",
+];
 
 /// What was removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,9 +49,11 @@ impl Archive {
         held: &dyn Fn(EntryId) -> bool,
     ) -> Result<Pruned, ArchiveError> {
         let mut pruned = Pruned::default();
-        if !self.root.is_dir() {
-            return Ok(pruned);
-        }
+        // What cannot be looked at is no archive that has nothing.
+        match fs::metadata(&self.root) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(pruned),
+            found => found.map_err(|cause| failed("examine", &self.root, cause))?,
+        };
         self.prepare()?;
         let _lock = self.lock()?;
         let listing = self.list()?;
@@ -65,25 +77,43 @@ impl Archive {
         Ok(pruned)
     }
 
-    /// Removes old files that belong to no entry and to no upload under way.
+    /// Removes old files that belong to no entry and to no upload under way, and unfinished ones wherever this program writes.
     fn remove_strays(&self, pruned: &mut Pruned) -> Result<(), ArchiveError> {
+        let uploads: BTreeSet<EntryId> = crate::upload::pending(self)?
+            .iter()
+            .map(|upload| upload.id)
+            .collect();
         let mut known: BTreeSet<EntryId> = self.revisions()?.into_keys().collect();
-        known.extend(crate::upload::pending(self)?.iter().map(|upload| upload.id));
-        for folder in ["entries", "bundles", "attestations", "uploads"] {
+        known.extend(&uploads);
+        let id = |name: &str, ends: &[&str]| -> Option<EntryId> {
+            ends.iter()
+                .find_map(|end| name.strip_suffix(end)?.strip_suffix('.')?.parse().ok())
+        };
+        for folder in FOLDERS {
             let path = self.root.join(folder);
-            for entry in fs::read_dir(&path).map_err(|cause| failed("list", &path, cause))? {
+            let entries = match fs::read_dir(&path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                entries => entries.map_err(|cause| failed("list", &path, cause))?,
+            };
+            for entry in entries {
                 let entry = entry.map_err(|cause| failed("list", &path, cause))?;
                 let name = entry.file_name();
                 let Some(name) = name.to_str() else { continue };
-                let id = ["tar.zst", "dsse.json", "lock"]
-                    .iter()
-                    .find_map(|end| name.strip_suffix(end)?.strip_suffix('.')?.parse().ok());
                 let ours = name.starts_with(TEMPORARY)
-                    || (revision_of(name).is_none() && id.is_some_and(|id| !known.contains(&id)));
+                    || match *folder {
+                        "bundles" | "attestations" => id(name, &["tar.zst", "dsse.json"])
+                            .is_some_and(|id| !known.contains(&id)),
+                        // That of an upload that is finished is of no use, though its entry is there.
+                        "uploads" => id(name, &["lock"]).is_some_and(|id| !uploads.contains(&id)),
+                        _ => false,
+                    };
                 let age = entry.metadata().and_then(|found| found.modified());
                 let age = age.ok().and_then(|time| time.elapsed().ok());
                 if ours && age.is_some_and(|age| age > ABANDONED) {
-                    let name = format!("{folder}/{name}");
+                    let name = match *folder {
+                        "" => name.to_owned(),
+                        _ => format!("{folder}/{name}"),
+                    };
                     pruned.bytes += self.take(&name)?;
                     pruned.strays.push(name);
                 }

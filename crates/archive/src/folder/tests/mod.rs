@@ -282,6 +282,24 @@ fn what_a_killed_writer_left_is_not_listed_and_is_in_nobodys_way() {
 }
 
 #[test]
+fn numbers_come_back_to_the_last_digit() {
+    // An upload that is resumed writes what it read, and a file that is there under the name has to be the same.
+    let mut word = 1_u64;
+    for _ in 0..1000 {
+        word = word
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        // All digits there can be, between 1 and 2.
+        let seconds = f64::from_bits(0x3ff << 52 | word >> 12);
+        let mut entry = entry(1);
+        entry.metrics.insert("seconds".into(), seconds);
+        let bytes = seal_entry(&entry).unwrap();
+        let again = seal_entry(&open_entry(&bytes).unwrap()).unwrap();
+        assert!(bytes == again, "{seconds}");
+    }
+}
+
+#[test]
 fn a_repeated_upload_keeps_what_is_there() {
     let scene = Scene::new();
     let one = scene.keep(1);

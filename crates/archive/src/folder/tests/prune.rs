@@ -54,7 +54,14 @@ fn prune_removes_what_killed_uploads_left_long_ago() {
         ("entries/.put-x".into(), true),
         ("bundles/theirs.tar.zst".into(), false),
         (format!("uploads/{dead}.lock"), true),
+        // Killed at the very end: the entry is there, the upload is none any more.
+        (format!("uploads/{}.lock", one.id), true),
+        (format!("uploads/{resumable}.lock"), false),
+        (".put-index".into(), true),
+        ("outgoing/.put-x".into(), true),
+        (format!("outgoing/{}.json", one.id), false),
     ];
+    fs::create_dir(scene.at("outgoing")).unwrap();
     let old = SystemTime::now() - Duration::from_hours(25);
     for (name, _) in &files {
         let file = fs::File::options()
@@ -85,4 +92,22 @@ fn prune_removes_what_killed_uploads_left_long_ago() {
     }
     assert!(scene.at(&Archive::bundle_name(fresh)).exists());
     assert_eq!(scene.numbers(), [1]);
+}
+
+#[test]
+fn an_archive_that_cannot_be_looked_at_is_not_one_that_has_nothing() {
+    let scene = Scene::new();
+    fs::write(scene.folder.path().join("file"), b"").unwrap();
+    let archive = Archive::new(scene.folder.path().join("file/archive"));
+    let pruned = archive.prune(&Retention::default(), Time::default(), &|_| false);
+    assert!(
+        matches!(
+            pruned,
+            Err(ArchiveError::Io {
+                action: "examine",
+                ..
+            })
+        ),
+        "{pruned:?}"
+    );
 }
