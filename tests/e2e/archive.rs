@@ -1,5 +1,6 @@
 //! `larder archive` on one machine: uploads, gates, lists, differences, verification and restoring.
 
+use std::io::{BufRead as _, Write as _};
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -370,6 +371,52 @@ fn two_uploads_at_once_are_two_entries() {
     }
     assert_eq!(listed(&sandbox, "").len(), 2);
     assert_eq!(sandbox.larder("archive verify").code, 0);
+}
+
+#[test]
+fn two_uploads_that_are_both_under_way_are_two_entries() {
+    let sandbox = workspace(
+        "[archive.gates.metrics.meeting]\ncommand = \"echo here > ../arrived; read line < ../go; echo 1\"\nmax = 1\n",
+    );
+    let fifo = |name: &str| {
+        let path = sandbox.base().join(name);
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        // Open at both ends, it waits for nobody and loses nothing.
+        std::fs::File::options().read(true).write(true).open(path)
+    };
+    let (arrived, mut go) = (fifo("arrived").unwrap(), fifo("go").unwrap());
+    let children: Vec<_> = ["one", "two"]
+        .iter()
+        .map(|tag| {
+            sandbox
+                .command()
+                .args(["archive", "upload", "--tag", tag])
+                .stdout(std::process::Stdio::null())
+                .stderr(std::process::Stdio::null())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    let mut arrived = std::io::BufReader::new(arrived).lines();
+    for _ in 0..2 {
+        assert_eq!(arrived.next().unwrap().unwrap(), "here");
+    }
+    // Neither is done: both are listed as under way, and none as an entry.
+    let status = json(&sandbox.larder("archive status --json"));
+    assert_eq!(status["uploads"].as_array().unwrap().len(), 2, "{status}");
+    assert!(listed(&sandbox, "").is_empty());
+    go.write_all(b"go\ngo\n").unwrap();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    for tag in ["one", "two"] {
+        assert_eq!(listed(&sandbox, &format!("--tag {tag}")).len(), 1);
+    }
+    assert_eq!(listed(&sandbox, "").len(), 2);
+    assert_eq!(sandbox.larder("archive verify").code, 0);
+    let status = json(&sandbox.larder("archive status --json"));
+    assert_eq!(status["uploads"], serde_json::json!([]));
 }
 
 #[test]

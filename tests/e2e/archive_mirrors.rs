@@ -146,6 +146,39 @@ fn what_cannot_be_delivered_stays_pending_and_says_why() {
 }
 
 #[test]
+fn an_upload_that_ended_just_after_its_entry_was_listed_goes_on() {
+    let sandbox = workspace("");
+    std::fs::create_dir(drive(&sandbox)).unwrap();
+    // A file where a folder has to be: the step `sync` fails.
+    let hurdle = sandbox.path(".larder/archive/outgoing");
+    sandbox.write(".larder/archive/outgoing", "");
+    let outcome = sandbox.larder("archive upload");
+    assert_eq!(outcome.code, 3, "{}", outcome.all());
+    std::fs::remove_file(hurdle).unwrap();
+    // As a kill leaves it between the entry and the line that says so.
+    let uploads = files(&sandbox.path(".larder/archive/uploads"));
+    let journal = uploads
+        .iter()
+        .find(|path| path.extension().is_some_and(|end| end == "json"))
+        .unwrap();
+    let mut value: Value = serde_json::from_slice(&std::fs::read(journal).unwrap()).unwrap();
+    let id = value["id"].as_str().unwrap().to_owned();
+    let done = value["done"].as_object_mut().unwrap();
+    assert!(done.remove("index_save").is_some());
+    value["failed"] = Value::Null;
+    std::fs::write(journal, value.to_string()).unwrap();
+    let outcome = sandbox.larder("archive upload --wait --json");
+    assert_eq!(outcome.code, 0, "{}", outcome.all());
+    assert_eq!(json(&outcome)["entry"]["id"], id.as_str());
+    for dir in [".larder/archive", "../drive/larder"] {
+        let listed = json(&sandbox.larder(&format!("archive --dir {dir} list --json")));
+        let entries = listed["entries"].as_array().unwrap();
+        assert_eq!(entries.len(), 1, "{dir}: {listed}");
+        assert_eq!(entries[0]["id"], id.as_str());
+    }
+}
+
+#[test]
 fn a_conflict_at_the_mirror_is_never_overwritten() {
     let sandbox = workspace("");
     let outcome = sandbox.larder("archive upload --no-gates --dry");

@@ -39,10 +39,12 @@ pub(super) struct Mirrors<'m> {
 impl Mirrors<'_> {
     /// The outbox; `None` where nothing was ever noted.
     fn existing(&self) -> Result<Option<Outbox>, String> {
-        if self.archive.root().join("outbox").is_dir() {
-            self.outbox().map(Some)
-        } else {
-            Ok(None)
+        let folder = self.archive.root().join("outbox");
+        match std::fs::metadata(&folder) {
+            Ok(_) => self.outbox().map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            // Taken for an empty one, it would let a prune take what is on its way.
+            Err(error) => Err(format!("{} cannot be read: {error}", folder.display())),
         }
     }
 
@@ -297,4 +299,28 @@ fn note_durations(entry: &mut ArchiveEntry, done: &[&Record]) {
 
 fn milliseconds() -> u64 {
     u64::try_from(assemble::now().nanos() / 1_000_000).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outbox_that_cannot_be_looked_at_is_not_an_empty_one() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("file"), b"").unwrap();
+        let settings = BTreeMap::new();
+        let held = |archive: &str| {
+            let archive = Archive::new(folder.path().join(archive));
+            let mirrors = Mirrors {
+                archive: &archive,
+                settings: &settings,
+                root: folder.path(),
+                env: &[],
+            };
+            mirrors.held()
+        };
+        assert_eq!(held("none"), Ok(BTreeSet::new()));
+        assert!(held("file/archive").unwrap_err().contains("outbox"));
+    }
 }

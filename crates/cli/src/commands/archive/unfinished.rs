@@ -35,8 +35,9 @@ pub(super) fn begin<'e>(
         });
         let held = |error: &UploadError| matches!(error, UploadError::Busy { .. });
         match Upload::resume(archive, journal.id, elapsed) {
-            // Its entry is there already: a new one would be a second of the same.
-            Ok(upload) if same && journal.done.contains_key(&Step::IndexSave) => {
+            // Its entry is there already, and perhaps acknowledged: a new one would be a second of the same, and this one would never
+            // get to a mirror. It is listed before the journal knows.
+            Ok(upload) if same && is_kept(archive, journal)? => {
                 say(&format!("resuming {}", journal.id));
                 return Ok(upload);
             }
@@ -52,6 +53,15 @@ pub(super) fn begin<'e>(
     let now = assemble::now();
     let id = EntryId::random(now).map_err(|error| failed(&error))?;
     Upload::begin(archive, id, now, elapsed).map_err(|error| failed(&error))
+}
+
+/// Whether an upload came so far that its entry is listed.
+fn is_kept(archive: &Archive, journal: &Journal) -> Result<bool, Usage> {
+    if journal.done.contains_key(&Step::IndexSave) {
+        return Ok(true);
+    }
+    let entry = archive.entry(journal.id).map_err(|error| failed(&error))?;
+    Ok(entry.is_some())
 }
 
 /// The unfinished upload of this id; the newest for an empty text.

@@ -9,8 +9,8 @@ use std::time::Instant;
 use larder_archive::attest::{SecretKey, attest};
 use larder_archive::outbox::DrainOptions;
 use larder_archive::{
-    Archive, ArchiveEntry, Attest, Bundle, EntryId, EntryStatus, GateInput, Regressions, Step,
-    StepError, Upload, evaluate, last_accepted, verdict,
+    Archive, ArchiveEntry, Attest, Bundle, EntryId, EntryStatus, Finding, GateInput, Regressions,
+    Severity, Step, StepError, TaskSummary, Upload, evaluate, last_accepted, verdict,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -139,6 +139,22 @@ fn follow(mirrors: &Mirrors<'_>, session: &Session<'_>, wait: bool, id: EntryId)
     Ok(exit::SUCCESS)
 }
 
+/// Tasks of the run that the state does not know, or no longer as they were then: their manifests and logs are missing.
+fn unknown(collected: &Collected) -> Vec<Finding> {
+    let tasks = collected.run.summary().tasks.iter();
+    let keyed = tasks.filter(|task| task.status.passed() && task.key.is_some());
+    let missing = keyed.filter(|task| !collected.manifests.tasks.contains_key(&task.task));
+    let finding = |task: &TaskSummary| Finding {
+        validator: "collect".to_owned(),
+        severity: Severity::Warning,
+        message: format!(
+            "the state does not know this run of {}: its manifest and its log are not in the entry",
+            task.task
+        ),
+    };
+    missing.map(finding).collect()
+}
+
 /// Reads the key that signs.
 fn secret_key(path: &Path) -> Result<SecretKey, Usage> {
     let unusable = |why: String| {
@@ -218,7 +234,10 @@ impl Work<'_, '_> {
             Step::Collect,
             |_| {
                 let asked = asked_for(self.asked, settings);
-                collect::collect(session, self.archive.root(), asked)
+                let mut collected = collect::collect(session, self.archive.root(), asked)?;
+                let unknown = unknown(&collected);
+                collected.findings.extend(unknown);
+                Ok(collected)
             },
             told::collected,
         )?;
