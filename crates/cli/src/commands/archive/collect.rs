@@ -156,12 +156,12 @@ pub(super) fn chosen(
         if except.contains(&path) {
             continue;
         }
-        let Ok(found) = path.symlink_metadata() else {
-            continue;
+        let unread = |error: std::io::Error| format!("{} cannot be read: {error}", path.display());
+        let found = match path.symlink_metadata() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            other => other.map_err(unread)?,
         };
         if found.is_dir() {
-            let unread =
-                |error: std::io::Error| format!("{} cannot be read: {error}", path.display());
             for entry in std::fs::read_dir(&path).map_err(unread)? {
                 let name = entry.map_err(unread)?.file_name();
                 // git's and our own folders are no artifacts.

@@ -1,14 +1,15 @@
-//! The little workspace of the campaign: what it starts from, what must come out, what must not be lost.
-//! Knows nothing of faults.
+//! Runs of the campaign: the little workspace they start from, what must come out, what must not be lost.
+//! Knows nothing of faults, nor of archives.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
-use super::folders::{clear, copy};
+use super::folders::clear;
+use super::place::{Place, Start, stderr};
 
 const CONFIG: &str = r#"
 [tasks.gen]
@@ -36,7 +37,7 @@ outputs = ["parts/{stem}"]
 
 /// What a run starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scenario {
+enum Scenario {
     /// Nothing is known; everything runs and is stored.
     Cold,
     /// The outputs are gone; all come from the cache.
@@ -49,7 +50,7 @@ pub(super) enum Scenario {
     Edit,
 }
 
-pub(super) const SCENARIOS: [Scenario; 5] = [
+const SCENARIOS: [Scenario; 5] = [
     Scenario::Cold,
     Scenario::Restore,
     Scenario::Clone,
@@ -58,7 +59,7 @@ pub(super) const SCENARIOS: [Scenario; 5] = [
 ];
 
 impl Scenario {
-    pub(super) fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Scenario::Cold => "cold",
             Scenario::Restore => "restore",
@@ -105,127 +106,94 @@ enum Node {
     EmptyFolder,
 }
 
-/// Folders of the campaign: one template for each scenario, and the place where each run happens.
-pub(super) struct Scene {
-    larder: PathBuf,
-    base: PathBuf,
+/// The command under test.
+const RUN: &[&str] = &["run", "app", "mixed", "parts", "--concurrency", "1"];
+
+/// `larder run` in one of the scenarios.
+struct Run<'p> {
+    place: &'p Place,
+    scenario: Scenario,
 }
 
-impl Scene {
-    pub(super) fn new(larder: &Path, base: &Path) -> Scene {
-        Scene {
-            larder: larder.to_owned(),
-            base: base.to_owned(),
+/// All runs that are struck.
+pub(super) fn starts(place: &Place) -> Vec<Box<dyn Start + '_>> {
+    let run = |scenario| Box::new(Run { place, scenario }) as Box<dyn Start>;
+    SCENARIOS.into_iter().map(run).collect()
+}
+
+impl Start for Run<'_> {
+    fn name(&self) -> &'static str {
+        self.scenario.name()
+    }
+
+    fn args(&self) -> &'static [&'static str] {
+        RUN
+    }
+
+    fn prepare(&self) -> io::Result<()> {
+        let scenario = self.scenario;
+        let ws = self.workspace();
+        for folder in ["mixed", "app", "pieces"] {
+            fs::create_dir_all(ws.join(folder))?;
         }
-    }
-
-    /// The folder in which all changes of a run lie.
-    pub(super) fn place(&self) -> PathBuf {
-        self.base.join("place")
-    }
-
-    fn workspace(&self) -> PathBuf {
-        self.place().join("ws")
-    }
-
-    fn template(&self, scenario: Scenario) -> PathBuf {
-        self.base.join(scenario.name())
-    }
-
-    /// `larder` on the workspace of the place, with a cleared environment; `prefix` is a program to run it under.
-    pub(super) fn command(&self, prefix: &[String], args: &[&str]) -> Command {
-        let larder = self.larder.to_string_lossy().into_owned();
-        let line: Vec<&str> = prefix
-            .iter()
-            .map(String::as_str)
-            .chain([larder.as_str()])
-            .collect();
-        let mut command = Command::new(line[0]);
-        command
-            .args(&line[1..])
-            .args(args)
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", self.place())
-            .env("LARDER_CACHE_DIR", self.place().join("cache"))
-            // One thread does nearly all, so that a place in a run is the same in the next.
-            .env("RAYON_NUM_THREADS", "1")
-            .current_dir(self.workspace())
-            .stdin(std::process::Stdio::null());
-        command
-    }
-
-    /// The run under test.
-    pub(super) fn run(&self, prefix: &[String]) -> Command {
-        self.command(
-            prefix,
-            &["run", "app", "mixed", "parts", "--concurrency", "1"],
-        )
-    }
-
-    fn larder(&self, args: &[&str]) -> io::Result<Output> {
-        self.command(&[], args).output()
-    }
-
-    fn plain(&self) -> io::Result<Output> {
-        self.run(&[]).output()
-    }
-
-    /// Makes the templates.
-    pub(super) fn prepare(&self) -> io::Result<()> {
-        for scenario in SCENARIOS {
-            clear(&self.place())?;
-            let ws = self.workspace();
-            for folder in ["mixed", "app", "pieces"] {
-                fs::create_dir_all(ws.join(folder))?;
-            }
-            for (path, content) in users(false) {
+        for (path, content) in users(false) {
+            fs::write(ws.join(path), content)?;
+        }
+        if scenario != Scenario::Cold {
+            self.place.succeeds(RUN)?;
+        }
+        if matches!(scenario, Scenario::Restore | Scenario::Clone) {
+            forget_outputs(&ws)?;
+        }
+        if scenario == Scenario::Clone {
+            fs::remove_dir_all(ws.join(".larder"))?;
+        }
+        if scenario.edited() {
+            fs::remove_file(ws.join("pieces/b.txt"))?;
+            for (path, content) in users(true) {
                 fs::write(ws.join(path), content)?;
             }
-            if scenario != Scenario::Cold {
-                let first = self.plain()?;
-                if !first.status.success() {
-                    return Err(io::Error::other(String::from_utf8_lossy(&first.stderr)));
-                }
-            }
-            if matches!(scenario, Scenario::Restore | Scenario::Clone) {
-                forget_outputs(&ws)?;
-            }
-            if scenario == Scenario::Clone {
-                fs::remove_dir_all(ws.join(".larder"))?;
-            }
-            if scenario.edited() {
-                fs::remove_file(ws.join("pieces/b.txt"))?;
-                for (path, content) in users(true) {
-                    fs::write(ws.join(path), content)?;
-                }
-            }
-            for (path, content) in scenario.precious() {
-                let path = ws.join(path);
-                fs::create_dir_all(path.parent().unwrap_or(&ws))?;
-                let _ = fs::remove_file(&path);
-                fs::write(path, content)?;
-            }
-            let _ = fs::remove_file(self.place().join("ran.log"));
-            clear(&self.template(scenario))?;
-            copy(&self.place(), &self.template(scenario))?;
         }
+        for (path, content) in scenario.precious() {
+            let path = ws.join(path);
+            fs::create_dir_all(path.parent().unwrap_or(&ws))?;
+            let _ = fs::remove_file(&path);
+            fs::write(path, content)?;
+        }
+        let _ = fs::remove_file(self.place.dir().join("ran.log"));
         Ok(())
     }
 
-    /// Puts the place into the state that a scenario starts from.
-    pub(super) fn reset(&self, scenario: Scenario) -> io::Result<()> {
-        clear(&self.place())?;
-        copy(&self.template(scenario), &self.place())
+    fn after_success(&self, _: &str) -> io::Result<Option<String>> {
+        Ok(self.right())
+    }
+
+    fn heals(&self, _: &str) -> io::Result<Option<String>> {
+        self.mends()
+    }
+}
+
+impl Run<'_> {
+    fn workspace(&self) -> PathBuf {
+        self.place.workspace()
+    }
+
+    fn larder(&self, args: &[&str]) -> io::Result<Output> {
+        self.place.larder(args)
+    }
+
+    fn plain(&self) -> io::Result<Output> {
+        self.larder(RUN)
     }
 
     /// What is wrong right after a run that said it succeeded.
-    pub(super) fn after_success(&self, scenario: Scenario) -> Option<String> {
-        self.lost(scenario).or_else(|| self.wrong(scenario))
+    fn right(&self) -> Option<String> {
+        self.lost().or_else(|| self.wrong())
     }
 
     /// Whether a file of the user is gone or altered.
-    pub(super) fn lost(&self, scenario: Scenario) -> Option<String> {
+    fn lost(&self) -> Option<String> {
+        let scenario = self.scenario;
         let ws = self.workspace();
         for (path, content) in users(scenario.edited()) {
             if fs::read(ws.join(path)).ok().as_deref() != Some(&content) {
@@ -249,8 +217,8 @@ impl Scene {
     }
 
     /// Whether an output is not byte for byte what it must be, or too much or too little is there.
-    fn wrong(&self, scenario: Scenario) -> Option<String> {
-        let expected = expected(scenario.edited());
+    fn wrong(&self) -> Option<String> {
+        let expected = expected(self.scenario.edited());
         let mut found = BTreeMap::new();
         for folder in ["gen", "app", "mixed", "parts"] {
             let below = tree(&self.workspace().join(folder)).unwrap_or_default();
@@ -275,12 +243,12 @@ impl Scene {
 
     /// Everything that must hold after a fault: a second run without one mends what is to be mended, the cache is
     /// sound, and what it holds restores.
-    pub(super) fn heals(&self, scenario: Scenario) -> io::Result<Option<String>> {
-        if let Some(lost) = self.lost(scenario) {
+    fn mends(&self) -> io::Result<Option<String>> {
+        if let Some(lost) = self.lost() {
             return Ok(Some(format!("after the fault: {lost}")));
         }
         let again = self.plain()?;
-        if let Some(bad) = self.judge(scenario, &again, "the next run") {
+        if let Some(bad) = self.judge(&again, "the next run") {
             return Ok(Some(bad));
         }
         // What a check finds bad it sets aside, and then nothing bad is left.
@@ -296,7 +264,7 @@ impl Scene {
             ));
         }
         let made_again = self.plain()?;
-        if let Some(bad) = self.judge(scenario, &made_again, "the run after the check") {
+        if let Some(bad) = self.judge(&made_again, "the run after the check") {
             return Ok(Some(bad));
         }
         // A result that a fault kept from the cache is stored by the first of these runs.
@@ -306,11 +274,7 @@ impl Scene {
             forget_outputs(&self.workspace())?;
             before = self.ran().len();
             let restored = self.plain()?;
-            if let Some(bad) = self.judge(
-                scenario,
-                &restored,
-                "the run after the outputs were deleted",
-            ) {
+            if let Some(bad) = self.judge(&restored, "the run after the outputs were deleted") {
                 return Ok(Some(bad));
             }
             last = Some(restored);
@@ -325,11 +289,11 @@ impl Scene {
 
     /// The tasks whose commands were executed since the place was reset, in order.
     fn ran(&self) -> Vec<String> {
-        let log = fs::read_to_string(self.place().join("ran.log")).unwrap_or_default();
+        let log = fs::read_to_string(self.place.dir().join("ran.log")).unwrap_or_default();
         log.lines().map(str::to_owned).collect()
     }
 
-    fn judge(&self, scenario: Scenario, output: &Output, when: &str) -> Option<String> {
+    fn judge(&self, output: &Output, when: &str) -> Option<String> {
         if !output.status.success() {
             return Some(format!(
                 "{when} fails: {} {}",
@@ -337,13 +301,9 @@ impl Scene {
                 stderr(output)
             ));
         }
-        self.after_success(scenario)
+        self.right()
             .map(|bad| format!("after {when}: {bad}\n{}", stderr(output)))
     }
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// Files that only the user writes.
@@ -380,7 +340,7 @@ fn users(edited: bool) -> Vec<(&'static str, Vec<u8>)> {
 }
 
 /// Content that takes more than one write, and does not shrink to nothing.
-fn big() -> Vec<u8> {
+pub(super) fn big() -> Vec<u8> {
     let mut word = 1_u64;
     let next = std::iter::repeat_with(move || {
         word = word
