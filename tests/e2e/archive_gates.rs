@@ -219,7 +219,6 @@ fn a_run_that_the_state_does_not_know_is_kept_and_what_is_missing_is_named() {
 }
 
 #[test]
-#[ignore = "a log that cannot be read when the bundle is made is left out without a word"]
 fn a_log_that_is_gone_when_an_upload_is_resumed_is_named() {
     let hurdle = "command = \"if [ -e ../hurdle ]; then mv dist/result.txt ../; fi; echo 1\"";
     let sandbox = workspace(&format!(

@@ -95,6 +95,12 @@ impl State {
         self.blob(self.head.tasks.get(id)?.log?)
     }
 
+    /// Whether a log of a task's last success is kept, readable or not.
+    pub fn has_log(&self, id: &str) -> bool {
+        let record = self.head.tasks.get(id);
+        record.is_some_and(|record| record.log.is_some())
+    }
+
     /// What is known of a task's chunks.
     pub fn chunks(&self, id: &str) -> Option<Vec<u8>> {
         self.blob(self.head.tasks.get(id)?.chunks?)

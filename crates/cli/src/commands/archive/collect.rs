@@ -1,7 +1,7 @@
 //! What an upload takes: the last run's record, its manifests, its logs, and the chosen artifacts.
 //! Does not know what becomes of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobMatcher};
@@ -35,6 +35,9 @@ pub(super) struct Collected {
     pub(super) manifests: Manifests,
     pub(super) artifacts: Vec<Artifact>,
     pub(super) findings: Vec<Finding>,
+    /// The names of tasks and chunks that printed something. What it was is read when the bundle is made: it may be much.
+    #[serde(default)]
+    pub(super) logs: Vec<String>,
 }
 
 /// Takes the last run; `archive` is the folder that it goes to.
@@ -60,7 +63,10 @@ pub(super) fn collect(
         artifacts.push(one);
     }
     edited(session, &artifacts, &mut findings);
+    let logs = keys(run.summary()).flat_map(|(task, key)| manifests::logs(session, task, key));
+    let logs = logs.map(|(name, _)| name).collect();
     Ok(Collected {
+        logs,
         asked,
         run,
         manifests,
@@ -94,23 +100,55 @@ fn keys(run: &RunSummary) -> impl Iterator<Item = (&str, &str)> {
     tasks.filter_map(|task| Some((task.task.as_str(), task.key.as_deref()?)))
 }
 
+/// What a bundle holds of what the run's tasks printed.
+pub(super) struct Logs {
+    /// The members.
+    pub(super) found: Vec<Extra>,
+    /// Names of tasks and chunks whose logs are known to exist and cannot be read.
+    pub(super) lost: Vec<String>,
+}
+
 /// What the run's tasks printed, as far as the state still knows it.
-pub(super) fn logs(session: &Session<'_>, run: &RunSummary) -> Vec<Extra> {
-    let mut logs = Vec::new();
+pub(super) fn logs(session: &Session<'_>, run: &RunSummary) -> Logs {
+    let mut logs = Logs {
+        found: Vec::new(),
+        lost: Vec::new(),
+    };
     for (task, key) in keys(run) {
         for (name, log) in manifests::logs(session, task, key) {
-            let Some(log) = Log::decode(&log) else {
-                continue;
-            };
-            // Names of projects are paths, and those outside of the root begin with dots.
-            let name = name.replace("..", "__");
-            logs.push(Extra {
-                name: format!("logs/{name}.log"),
-                content: log.bytes(),
-            });
+            match log.and_then(|log| Log::decode(&log)) {
+                Some(log) => logs.found.push(Extra {
+                    name: member(&name),
+                    content: log.bytes(),
+                }),
+                None => logs.lost.push(name),
+            }
         }
     }
     logs
+}
+
+/// Where a log lies in a bundle. Names of projects are paths, and those outside of the root begin with dots.
+fn member(name: &str) -> String {
+    format!("logs/{}.log", name.replace("..", "__"))
+}
+
+impl Collected {
+    /// Warnings of logs that were there when the run was taken, or should have been, and are not in the bundle.
+    pub(super) fn missing(&self, logs: &Logs) -> Vec<Finding> {
+        let here: BTreeSet<&str> = logs.found.iter().map(|log| log.name.as_str()).collect();
+        let gone = self
+            .logs
+            .iter()
+            .filter(|name| !here.contains(member(name).as_str()));
+        let names: BTreeSet<&String> = gone.chain(&logs.lost).collect();
+        let finding = |name: &String| Finding {
+            validator: "collect".to_owned(),
+            severity: Severity::Warning,
+            message: format!("its log cannot be read and is left out: {name}"),
+        };
+        names.into_iter().map(finding).collect()
+    }
 }
 
 /// Folders that are no artifacts wherever they lie: the archive itself, and its mirrors.
@@ -158,7 +196,7 @@ pub(super) fn chosen(
         }
         let unread = |error: std::io::Error| format!("{} cannot be read: {error}", path.display());
         let found = match path.symlink_metadata() {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) if is_absent(&error) => continue,
             other => other.map_err(unread)?,
         };
         if found.is_dir() {
@@ -208,6 +246,12 @@ pub(super) fn chosen(
     names.sort();
     names.dedup();
     Ok(names)
+}
+
+/// Whether nothing lies there: a folder on the way may be a file.
+fn is_absent(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory)
 }
 
 /// The folders, or files, from where all that the globs may choose is found. What lies in a folder that is walked anyway is not walked twice.

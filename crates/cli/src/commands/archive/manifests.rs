@@ -66,26 +66,31 @@ fn execution(session: &Session<'_>, task: &str, key: &str) -> Option<Execution> 
     (hex(&attempt.key) == key).then_some(Execution::Attempt(attempt))
 }
 
-/// What a task printed when it got this key, by its name or those of its chunks, in the stored form; empty logs are left out.
-pub(super) fn logs(session: &Session<'_>, task: &str, key: &str) -> Vec<(String, Vec<u8>)> {
-    let mut logs = match execution(session, task, key) {
+/// What a task printed when it got this key, by its name or those of its chunks, in the stored form; nothing for a log that is known to
+/// exist and cannot be read. Those who printed nothing are left out.
+pub(super) fn logs(session: &Session<'_>, task: &str, key: &str) -> Vec<(String, Option<Vec<u8>>)> {
+    let state = &session.state;
+    let mut logs: Vec<_> = match execution(session, task, key) {
         None => return Vec::new(),
-        Some(Execution::Kept) => {
-            let log = session.state.log(task);
-            log.map(|log| (task.to_owned(), log)).into_iter().collect()
+        Some(Execution::Kept) if state.has_log(task) => {
+            vec![(task.to_owned(), state.log(task))]
         }
-        Some(Execution::Attempt(attempt)) => attempt.logs,
+        Some(Execution::Kept) => Vec::new(),
+        Some(Execution::Attempt(attempt)) => {
+            let logs = attempt.logs.into_iter();
+            logs.map(|(name, log)| (name, Some(log))).collect()
+        }
     };
-    let (chunks, _) = chunks::remembered(&session.state, task);
+    let (chunks, _) = chunks::remembered(state, task);
     let mut all = 0..session.workspace.tasks.len();
     if let Some(index) = all.find(|index| session.compiled.id(*index) == task) {
         let named = chunks.into_iter().filter_map(|chunk| {
             let within = chunks::within(session, index, &chunk.source)?;
-            Some((format!("{task}[{}]", lossy(&within)), chunk.log))
+            Some((format!("{task}[{}]", lossy(&within)), Some(chunk.log)))
         });
         logs.extend(named);
     }
-    logs.retain(|(_, log)| !log.is_empty());
+    logs.retain(|(_, log)| log.as_ref().is_none_or(|log| !log.is_empty()));
     logs
 }
 

@@ -317,7 +317,7 @@ impl Work<'_, '_> {
         let entry = self.step(
             upload,
             Step::IndexSave,
-            |upload| self.save(&assemble::entry(upload, &parts), &collected),
+            |upload| self.save(assemble::entry(upload, &parts), &collected),
             told::saved,
         )?;
         let synced = self.step(
@@ -385,12 +385,13 @@ impl Work<'_, '_> {
         })
     }
 
-    fn save(&self, entry: &ArchiveEntry, collected: &Collected) -> Result<ArchiveEntry, String> {
-        let extras = collect::logs(self.session, collected.run.summary());
+    fn save(&self, mut entry: ArchiveEntry, collected: &Collected) -> Result<ArchiveEntry, String> {
+        let logs = collect::logs(self.session, collected.run.summary());
+        entry.findings.extend(collected.missing(&logs));
         let bundle = Bundle {
-            entry,
+            entry: &entry,
             manifests: &collected.manifests,
-            extras: &extras,
+            extras: &logs.found,
             root: &self.session.root,
         };
         let key = match (&self.key, collected.asked.attest) {
