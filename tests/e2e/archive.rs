@@ -323,6 +323,25 @@ fn a_bundle_or_folder_of_another_machine_is_enough() {
     );
     let outcome = run("archive list");
     assert_eq!(outcome.code, 2);
+    // A bundle needs neither an archive nor a workspace.
+    let outcome = run("archive restore ../copied.tar.zst --to ../elsewhere");
+    assert_eq!(outcome.code, 0, "{}", outcome.all());
+    assert!(run("archive show ../copied.tar.zst").stdout.contains(&id));
+    let same = run("archive diff ../copied.tar.zst ../copied.tar.zst");
+    assert_eq!(same.stdout, "nothing differs\n", "{}", same.all());
+}
+
+#[test]
+fn a_run_that_is_archived_twice_is_told() {
+    let sandbox = workspace("");
+    let id = id(&upload(&sandbox, "", 0));
+    let again = sandbox.larder("archive upload");
+    assert_eq!(again.code, 0, "{}", again.all());
+    let words = format!("this run is archived already, as {id}");
+    assert!(again.stderr.contains(&words), "{}", again.stderr);
+    assert_eq!(sandbox.larder("build").code, 0);
+    let other = sandbox.larder("archive upload");
+    assert!(!other.stderr.contains("already"), "{}", other.stderr);
 }
 
 #[test]

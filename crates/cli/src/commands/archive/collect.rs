@@ -66,12 +66,12 @@ pub(super) fn collect(
     let logs = keys(run.summary()).flat_map(|(task, key)| manifests::logs(session, task, key));
     let logs = logs.map(|(name, _)| name).collect();
     Ok(Collected {
-        logs,
         asked,
         run,
         manifests,
         artifacts,
         findings,
+        logs,
     })
 }
 

@@ -25,7 +25,7 @@ pub(super) fn diff(
     before: &str,
     after: &str,
 ) -> Outcome {
-    let place = Place::find(context, args)?;
+    let place = Place::find_for(context, args, &[before, after])?;
     let (old, old_manifests) = place.with_manifests(context, before)?;
     let (new, new_manifests) = place.with_manifests(context, after)?;
     let found = differences(

@@ -94,6 +94,23 @@ impl Place {
         })
     }
 
+    /// As [`find`](Self::find), for a command about these entries: bundles by their paths need no archive and no workspace.
+    fn find_for(
+        context: &Context<'_>,
+        args: &ArchiveArgs,
+        entries: &[&str],
+    ) -> Result<Place, Usage> {
+        let is_bundle = |text: &&str| bundle_path(context, text).is_some();
+        match Self::find(context, args) {
+            Err(_) if args.dir.is_none() && entries.iter().all(is_bundle) => Ok(Place {
+                root: None,
+                settings: ArchiveSettings::default(),
+                archive: Archive::new(context.cwd.join(".larder/archive")),
+            }),
+            other => other,
+        }
+    }
+
     /// All entries, oldest first.
     fn listing(&self) -> Result<Listing, Usage> {
         self.archive.list().map_err(|error| failed(&error))

@@ -25,7 +25,7 @@ enum Source {
 }
 
 pub(super) fn restore(context: &Context<'_>, args: &ArchiveArgs, asked: &RestoreArgs) -> Outcome {
-    let place = Place::find(context, args)?;
+    let place = Place::find_for(context, args, &[&asked.entry])?;
     let into = match (&asked.to, &place.root) {
         (Some(dir), _) => context.cwd.join(dir),
         (None, Some(root)) => root.clone(),

@@ -3,18 +3,21 @@
 
 use std::fmt::Write as _;
 
-use larder_archive::{ArchiveEntry, EntryStatus, TaskStatus, Time};
+use larder_archive::{ArchiveEntry, EntryStatus, TaskStatus, Time, verify_bundle};
 
 use crate::args::ArchiveArgs;
 use crate::execute::exit;
 
 use super::super::cache::size;
 use super::super::{Context, Outcome, print};
-use super::{Place, plain, told};
+use super::{Place, bundle_path, failed, plain, told};
 
 pub(super) fn show(context: &Context<'_>, args: &ArchiveArgs, entry: &str) -> Outcome {
-    let place = Place::find(context, args)?;
-    let entry = place.entry(entry)?;
+    let place = Place::find_for(context, args, &[entry])?;
+    let entry = match bundle_path(context, entry) {
+        Some(path) => verify_bundle(&path).map_err(|error| failed(&error))?.entry,
+        None => place.entry(entry)?,
+    };
     if args.json {
         print(&format!("{:#}\n", serde_json::json!(entry)))?;
     } else {

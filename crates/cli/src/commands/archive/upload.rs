@@ -251,6 +251,9 @@ impl Work<'_, '_> {
             |_| id.to_string(),
         )?;
         let previous = self.previous(&created.workspace, id)?;
+        if let Some(same) = previous.as_ref().filter(|one| one.run == collected.run) {
+            say(&format!("this run is archived already, as {}", same.id));
+        }
         let mut parts = Parts {
             collected: &collected,
             created: &created,
