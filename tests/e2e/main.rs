@@ -8,6 +8,7 @@ mod sandbox;
 mod answers;
 mod archive;
 mod archive_contents;
+mod archive_damage;
 mod archive_gates;
 mod archive_git;
 mod archive_mirrors;

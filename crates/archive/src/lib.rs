@@ -46,7 +46,8 @@ pub use directory::{DirectoryDestination, Durability, prune_oldest};
 pub use faulty::{Fault, Faulty};
 pub use filter::{Filter, last_accepted};
 pub use folder::{
-    Archive, ArchiveError, Attest, FileFault, Listing, Pruned, Verified, open_entry, seal_entry,
+    Archive, ArchiveError, Attest, FileFault, Listing, Newest, Pruned, Verified, open_entry,
+    seal_entry,
 };
 pub use format::{
     ArchiveEntry, Artifact, ENTRY_VERSION, EntryError, EntryStatus, Finding, Host, RepoCommit,

@@ -2,12 +2,12 @@
 //! Does not know destinations: what is mirrored, and when, is not its affair.
 
 mod prune;
+mod read;
 mod seal;
 #[cfg(test)]
 mod tests;
 mod verify;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -20,27 +20,17 @@ use crate::id::EntryId;
 use crate::index::{self, Index, Summary};
 
 pub use prune::Pruned;
+pub use read::{Listing, Newest};
 pub use seal::{open_entry, seal_entry};
 pub use verify::{FileFault, Verified};
 
 /// Dead lines that the index may have beside as many as live ones, before it is written anew.
 const SLACK: usize = 256;
-/// How often a list begins anew because entries changed under it.
-const ATTEMPTS: usize = 8;
 
 /// An archive in a folder. Any number of processes may use it at once: one writes at a time, and readers wait for nobody.
 #[derive(Clone, Debug)]
 pub struct Archive {
     root: PathBuf,
-}
-
-/// What a list found.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Listing {
-    /// The entries, oldest first.
-    pub summaries: Vec<Summary>,
-    /// Entries that cannot be read, and why.
-    pub problems: Vec<(EntryId, String)>,
 }
 
 /// Why the archive did not do what it was asked.
@@ -172,26 +162,13 @@ impl Archive {
         self.append(&Summary::of(entry))
     }
 
-    /// The latest revision of an entry; `None` when there is none.
+    /// Changes an entry by writing its next revision. The last revision before stays, for those who are just reading it; so does a damaged
+    /// one, for those who look into it. What the bundle holds of the entry is there for good: a change to anything but `archive_timings`
+    /// and metrics named `mirror.*` is damage to whoever verifies.
     ///
     /// # Errors
-    /// [`ArchiveError::Entry`] when it is damaged or a newer program's; [`ArchiveError::Io`].
-    pub fn entry(&self, id: EntryId) -> Result<Option<ArchiveEntry>, ArchiveError> {
-        for _ in 0..ATTEMPTS {
-            let Some(&revision) = self.revisions()?.get(&id) else {
-                return Ok(None);
-            };
-            if let Some(entry) = self.read_entry(id, revision)? {
-                return Ok(Some(entry));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Changes an entry by writing its next revision. The last revision before stays, for those who are just reading it.
-    ///
-    /// # Errors
-    /// [`ArchiveError::Missing`]; else as [`Self::entry`] and [`Self::save`].
+    /// [`ArchiveError::Missing`]; [`ArchiveError::Entry`] when no revision can be read, or a newer program wrote one; [`ArchiveError::Io`];
+    /// else as [`Self::save`].
     pub fn amend(
         &self,
         id: EntryId,
@@ -199,38 +176,38 @@ impl Archive {
     ) -> Result<ArchiveEntry, ArchiveError> {
         self.prepare()?;
         let _lock = self.lock()?;
-        let mut entry = self.entry(id)?.ok_or(ArchiveError::Missing { id })?;
-        let before = entry.clone();
+        let revisions = self.revisions_of(id)?;
+        let mut found = self.latest(&revisions)?;
+        // What a newer program added would be lost.
+        let newer = |error: &ArchiveError| {
+            let ArchiveError::Entry { cause, .. } = error else {
+                return false;
+            };
+            matches!(cause, EntryError::Newer { .. })
+        };
+        if let Some(at) = found.faults.iter().position(newer) {
+            return Err(found.faults.swap_remove(at));
+        }
+        let Some(before) = found.entry else {
+            let fault = found.faults.drain(..).next();
+            return Err(fault.unwrap_or(ArchiveError::Missing { id }));
+        };
+        let mut entry = before.clone();
         change(&mut entry);
         (entry.id, entry.revision) = (id, before.revision);
         if entry == before {
             return Ok(entry);
         }
-        entry.revision = before.revision.saturating_add(1);
+        let greatest = revisions.last().map_or(before.revision, |last| last.1);
+        entry.revision = greatest.saturating_add(1);
         self.write_entry(&entry)?;
-        for old in 1..before.revision {
-            self.remove(&Self::entry_name(id, old))?;
+        for &(_, old) in revisions.iter().filter(|one| one.1 < before.revision) {
+            if self.read_entry(id, old).is_ok() {
+                self.remove(&Self::entry_name(id, old))?;
+            }
         }
         self.append(&Summary::of(&entry))?;
         Ok(entry)
-    }
-
-    /// All entries, oldest first. The folder of entries says which there are; the index spares reading them. Reads whatever state a
-    /// killed writer left, and writes nothing.
-    ///
-    /// # Errors
-    /// [`ArchiveError::Io`] when the folder cannot be read.
-    pub fn list(&self) -> Result<Listing, ArchiveError> {
-        let mut listing = Listing::default();
-        for _ in 0..ATTEMPTS {
-            let revisions = self.revisions()?;
-            let (found, complete) = self.summaries(&revisions, self.read_index()?)?;
-            listing = found;
-            if complete {
-                break;
-            }
-        }
-        Ok(listing)
     }
 
     /// Writes the index anew from the entries.
@@ -241,35 +218,6 @@ impl Archive {
         self.prepare()?;
         let _lock = self.lock()?;
         self.write_index(Index::default())
-    }
-
-    /// The summaries of these revisions, and whether all files were still there.
-    fn summaries(
-        &self,
-        revisions: &BTreeMap<EntryId, u32>,
-        index: Index,
-    ) -> Result<(Listing, bool), ArchiveError> {
-        let mut listing = Listing::default();
-        listing.summaries.reserve_exact(revisions.len());
-        let mut complete = true;
-        // Both are in the same order.
-        let mut known = index.summaries.into_iter().peekable();
-        for (&id, &revision) in revisions {
-            while known.next_if(|one| one.key() < (id, revision)).is_some() {}
-            if let Some(summary) = known.next_if(|one| one.key() == (id, revision)) {
-                listing.summaries.push(summary);
-                continue;
-            }
-            match self.read_entry(id, revision) {
-                Ok(Some(entry)) => listing.summaries.push(Summary::of(&entry)),
-                Ok(None) => complete = false,
-                Err(error @ ArchiveError::Entry { .. }) => {
-                    listing.problems.push((id, error.to_string()));
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok((listing, complete))
     }
 
     /// Appends a line to a sound index; else writes all of it anew. The caller holds the lock.
@@ -292,57 +240,11 @@ impl Archive {
 
     /// Writes the index anew, with what the one before knew. The caller holds the lock.
     fn write_index(&self, before: Index) -> Result<Listing, ArchiveError> {
-        let (listing, _) = self.summaries(&self.revisions()?, before)?;
+        let listing = self.summaries(&self.files()?, before)?.listing;
         let path = self.root.join("index");
         durable::replace(&path, &index::write(&listing.summaries))
             .map_err(|cause| failed("write", &path, cause))?;
         Ok(listing)
-    }
-
-    fn read_index(&self) -> Result<Index, ArchiveError> {
-        let path = self.root.join("index");
-        let bytes = durable::read(&path).map_err(|cause| failed("read", &path, cause))?;
-        Ok(index::read(&bytes.unwrap_or_default()))
-    }
-
-    /// The latest revision of each entry there is.
-    fn revisions(&self) -> Result<BTreeMap<EntryId, u32>, ArchiveError> {
-        let mut files = self.files()?;
-        files.sort_unstable();
-        // Of the revisions of an entry the last one counts, which is the greatest.
-        Ok(files.into_iter().collect())
-    }
-
-    /// All files of entries. Files with other names are nobody's business.
-    fn files(&self) -> Result<Vec<(EntryId, u32)>, ArchiveError> {
-        let folder = self.root.join("entries");
-        let broken = |cause| failed("list", &folder, cause);
-        let entries = match fs::read_dir(&folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            other => other.map_err(broken)?,
-        };
-        let mut files = Vec::new();
-        for entry in entries {
-            let name = entry.map_err(broken)?.file_name();
-            files.extend(name.to_str().and_then(revision_of));
-        }
-        Ok(files)
-    }
-
-    fn read_entry(&self, id: EntryId, revision: u32) -> Result<Option<ArchiveEntry>, ArchiveError> {
-        let path = self.root.join(Self::entry_name(id, revision));
-        let Some(bytes) = durable::read(&path).map_err(|cause| failed("read", &path, cause))?
-        else {
-            return Ok(None);
-        };
-        let cause = match open_entry(&bytes) {
-            Ok(entry) if (entry.id, entry.revision) == (id, revision) => return Ok(Some(entry)),
-            Ok(_) => EntryError::Malformed {
-                why: "it is another entry under this one's name".into(),
-            },
-            Err(cause) => cause,
-        };
-        Err(ArchiveError::Entry { path, cause })
     }
 
     /// Creates the file of a revision, whole or not at all. The caller holds the lock.
@@ -427,4 +329,18 @@ fn failed(action: &'static str, path: &Path, cause: io::Error) -> ArchiveError {
         path,
         cause,
     }
+}
+
+/// An error with all its causes.
+fn words(error: &ArchiveError) -> String {
+    let mut words = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !words.contains(&text) {
+            words = format!("{words}: {text}");
+        }
+        cause = error.source();
+    }
+    words
 }

@@ -83,7 +83,7 @@ impl Archive {
             .iter()
             .map(|upload| upload.id)
             .collect();
-        let mut known: BTreeSet<EntryId> = self.revisions()?.into_keys().collect();
+        let mut known: BTreeSet<EntryId> = self.files()?.into_iter().map(|(id, _)| id).collect();
         known.extend(&uploads);
         let id = |name: &str, ends: &[&str]| -> Option<EntryId> {
             ends.iter()

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{Archive, ArchiveError};
+use super::{Archive, ArchiveError, words};
 use crate::bundle::{BundleError, Extracted, Overwrite, extract_artifacts, verify_bundle};
 use crate::digest::Digests;
 use crate::format::{ArchiveEntry, Artifact, StoredFile};
@@ -34,9 +34,7 @@ impl Archive {
     /// [`ArchiveError::Missing`]; [`ArchiveError::Io`] when the folder of entries cannot be read. What is damaged is no error but a fault.
     pub fn verify(&self, id: EntryId) -> Result<Verified, ArchiveError> {
         let mut verified = Verified::default();
-        let mut revisions = self.files()?;
-        revisions.retain(|&(one, _)| one == id);
-        revisions.sort_unstable();
+        let revisions = self.revisions_of(id)?;
         if revisions.is_empty() {
             return Err(ArchiveError::Missing { id });
         }
@@ -66,8 +64,10 @@ impl Archive {
     /// [`ArchiveError::Io`] when the folder of entries cannot be read.
     pub fn verify_all(&self) -> Result<Verified, ArchiveError> {
         let mut all = Verified::default();
-        let revisions = self.revisions()?;
-        for &id in revisions.keys() {
+        let revisions = self.files()?;
+        let mut ids: Vec<EntryId> = revisions.iter().map(|&(id, _)| id).collect();
+        ids.dedup();
+        for id in ids {
             let one = match self.verify(id) {
                 Err(ArchiveError::Missing { .. }) => continue,
                 other => other?,
@@ -118,7 +118,7 @@ impl Archive {
             return Err("the entry names another entry's bundle".into());
         }
         let checked =
-            verify_bundle(&self.root.join(&stored.name)).map_err(|error| words(&error))?;
+            verify_bundle(&self.root.join(&stored.name)).map_err(|error| words(&error.into()))?;
         same(stored, &checked.digests)?;
         if checked.entry.id != entry.id {
             return Err(format!("it is the bundle of entry {}", checked.entry.id));
@@ -159,18 +159,4 @@ fn same(stored: &StoredFile, found: &Digests) -> Result<(), String> {
     } else {
         Err("its content is not what the entry says".into())
     }
-}
-
-/// An error with all its causes.
-fn words(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !words.contains(&text) {
-            words = format!("{words}: {text}");
-        }
-        cause = error.source();
-    }
-    words
 }

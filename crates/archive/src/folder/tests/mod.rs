@@ -1,6 +1,7 @@
 //! The archive after every kind of end a writer can have, under damage, and with many at it.
 //! Does not test bundles for themselves.
 
+mod damage;
 mod prune;
 mod together;
 

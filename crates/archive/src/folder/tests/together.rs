@@ -55,7 +55,7 @@ fn many_writers_and_readers_at_once() {
     });
     assert_eq!(scene.numbers().len(), 24);
     assert!(scene.index_is_sound());
-    let revisions: BTreeMap<_, _> = archive.revisions().unwrap();
+    let revisions: BTreeMap<_, _> = archive.files().unwrap().into_iter().collect();
     assert!(revisions.values().all(|&revision| revision == 2));
 }
 

@@ -9,7 +9,7 @@ use crate::args::ArchiveArgs;
 use crate::args::archive::ArchiveAction;
 use crate::config::ArchiveSettings;
 
-use super::{Context, Outcome, Usage};
+use super::{Context, Outcome, Usage, say};
 
 pub(super) mod against;
 mod assemble;
@@ -120,6 +120,14 @@ impl Place {
     fn resolve(&self, text: &str) -> Result<EntryId, Usage> {
         let listing = self.listing()?;
         named(&listing.summaries, text).map_err(|why| {
+            let upper = text.to_ascii_uppercase();
+            let mut problems = listing.problems.iter();
+            if let Some((id, why)) = problems.find(|(id, _)| id.to_string().starts_with(&upper)) {
+                let bundle = Archive::bundle_name(*id);
+                return Usage::new(format!(
+                    "entry {id} cannot be read: {why}\n  if {bundle} is intact, its path can be given instead"
+                ));
+            }
             Usage::new(format!(
                 "{why}\n  `larder archive list` names those of {}",
                 self.archive.root().display()
@@ -130,8 +138,15 @@ impl Place {
     /// The entry that a text names, read.
     fn entry(&self, text: &str) -> Result<ArchiveEntry, Usage> {
         let id = self.resolve(text)?;
-        let read = self.archive.entry(id).map_err(|error| failed(&error))?;
-        read.ok_or_else(|| Usage::new(format!("the archive has no entry {id} any more")))
+        let read = self.archive.newest(id).map_err(|error| failed(&error))?;
+        let read =
+            read.ok_or_else(|| Usage::new(format!("the archive has no entry {id} any more")))?;
+        for why in &read.passed_over {
+            say(&format!(
+                "larder: an older revision of entry {id} is read: {why}"
+            ));
+        }
+        Ok(read.entry)
     }
 
     /// An entry with the manifests of its bundle: one of the archive, or a bundle by its path.

@@ -9,7 +9,7 @@ use std::time::Instant;
 use larder_archive::attest::{SecretKey, attest};
 use larder_archive::outbox::DrainOptions;
 use larder_archive::{
-    Archive, ArchiveEntry, Attest, Bundle, EntryId, EntryStatus, Finding, GateInput, Regressions,
+    Archive, ArchiveEntry, ArchiveError, Attest, Bundle, EntryId, EntryStatus, Finding, GateInput, Regressions,
     Severity, Step, StepError, TaskSummary, Upload, evaluate, last_accepted, verdict,
 };
 use serde::Serialize;
@@ -342,15 +342,38 @@ impl Work<'_, '_> {
         Ok(entry.status)
     }
 
-    /// The last accepted entry of the workspace.
+    /// The last accepted entry of the workspace. What cannot be read is told of and passed over: it can be compared with nothing.
     fn previous(&self, workspace: &str, id: EntryId) -> Result<Option<ArchiveEntry>, Stop> {
         let mut listing = self.archive.list().map_err(|error| failed(&error))?;
         listing.summaries.retain(|summary| summary.id < id);
-        let Some(summary) = last_accepted(&listing.summaries, workspace) else {
-            return Ok(None);
-        };
-        let entry = self.archive.entry(summary.id);
-        Ok(entry.map_err(|error| failed(&error))?)
+        let mut unreadable = listing.problems;
+        let mut found = None;
+        while let Some(summary) = last_accepted(&listing.summaries, workspace) {
+            let last = summary.id;
+            match self.archive.newest(last) {
+                Ok(Some(newest)) => {
+                    let passed_over = newest.passed_over.into_iter();
+                    unreadable.extend(passed_over.map(|why| (last, why)));
+                    found = Some(newest.entry);
+                    break;
+                }
+                // It was pruned meanwhile.
+                Ok(None) => {}
+                Err(error @ ArchiveError::Entry { .. }) => unreadable.push((last, words(&error))),
+                Err(error) => return Err(failed(&error).into()),
+            }
+            listing.summaries.retain(|summary| summary.id != last);
+        }
+        unreadable.sort();
+        unreadable.dedup();
+        // What is older than the one to compare with has no say.
+        unreadable.retain(|(id, _)| found.as_ref().is_none_or(|entry| *id >= entry.id));
+        for (id, why) in unreadable {
+            say(&format!(
+                "larder: entry {id} cannot be read and is passed over: {why}"
+            ));
+        }
+        Ok(found)
     }
 
     fn ask(

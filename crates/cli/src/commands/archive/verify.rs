@@ -31,8 +31,9 @@ pub(super) fn verify(
         all.faults
             .retain(|fault| has_index || fault.file != "index");
     }
-    for text in entries {
-        let id = place.resolve(text)?;
+    let ids = entries.iter().map(|text| resolve(&place, text));
+    let ids = ids.collect::<Result<Vec<_>, _>>()?;
+    for &id in &ids {
         let one = place.archive.verify(id).map_err(|error| failed(&error))?;
         all.sound.extend(one.sound);
         all.faults.extend(one.faults);
@@ -42,8 +43,7 @@ pub(super) fn verify(
             let summaries = place.listing()?.summaries;
             summaries.iter().map(|summary| summary.id).collect()
         } else {
-            let ids = entries.iter().map(|text| place.resolve(text));
-            ids.collect::<Result<Vec<_>, _>>()?
+            ids
         };
         for id in ids {
             provenance(&place, id, &keys, &mut all);
@@ -80,6 +80,13 @@ pub(super) fn verify(
     text.push('\n');
     print(&text)?;
     Ok(code)
+}
+
+/// The entry that a text names. What cannot be read, or is gone, is no entry to others, and is just what a verification is for.
+fn resolve(place: &Place, text: &str) -> Result<EntryId, Usage> {
+    place
+        .resolve(text)
+        .or_else(|usage| text.parse().map_err(|_| usage))
 }
 
 /// Whether one of the keys signed the provenance of an entry, and of nothing else.
