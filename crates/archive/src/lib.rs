@@ -3,6 +3,7 @@
 //! What this crate does not know: how tasks are run, how metrics are measured, and where anything lies but the folders it is given.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod agree;
 #[cfg(feature = "attest")]
 pub mod attest;
 mod bundle;
@@ -36,8 +37,8 @@ mod upload;
 mod validate;
 
 pub use bundle::{
-    ARTIFACTS, Bundle, BundleError, Checked, Extra, Extracted, MANIFESTS, Member, Overwrite,
-    RECORD, artifact, extract_artifacts, members, pack, read_member, verify_bundle,
+    ARTIFACTS, Bundle, BundleError, Checked, Extra, Extracted, MANIFESTS, Member, Overwrite, Plan,
+    RECORD, artifact, extract_artifacts, members, pack, plan_artifacts, read_member, verify_bundle,
 };
 pub use destination::{Destination, DestinationError};
 pub use diff::{DiffSide, Difference, FileChange, ItemChange, VariableChange, diff};

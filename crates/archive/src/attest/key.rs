@@ -34,8 +34,13 @@ impl SecretKey {
     /// Reads a PKCS#8 PEM, such as `openssl genpkey -algorithm ed25519` writes.
     ///
     /// # Errors
-    /// [`AttestError::Key`] for anything else, an encrypted key among it.
+    /// [`AttestError::Encrypted`] for an encrypted key; [`AttestError::Key`] for anything else.
     pub fn from_pem(pem: &str) -> Result<Self, AttestError> {
+        // The label of PKCS#8, and the header of older forms.
+        let marks = ["-----BEGIN ENCRYPTED ", "Proc-Type: 4,ENCRYPTED"];
+        if marks.iter().any(|mark| pem.contains(mark)) {
+            return Err(AttestError::Encrypted);
+        }
         let key = SigningKey::from_pkcs8_pem(pem.trim());
         key.map(Self).map_err(|error| AttestError::Key {
             kind: "secret key (PKCS#8)",

@@ -13,7 +13,9 @@ use crate::id::EntryId;
 
 pub use envelope::{Envelope, Signature, sign, verify_envelope};
 pub use key::{PublicKey, SecretKey};
-pub use statement::{BUILD_TYPE, PREDICATE_TYPE, STATEMENT_TYPE, check_subjects, statement};
+pub use statement::{
+    BUILD_TYPE, PREDICATE_TYPE, STATEMENT_TYPE, check_predicate, check_subjects, statement,
+};
 
 /// Why something could not be attested, or is not.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +28,11 @@ pub enum AttestError {
         /// What is wrong.
         why: String,
     },
+    /// A secret key that a passphrase protects.
+    #[error(
+        "the secret key is encrypted, and encrypted keys are not taken: `openssl pkey -in KEY -out PLAIN` decrypts it, into a folder that is private"
+    )]
+    Encrypted,
     /// An envelope or statement that cannot be read.
     #[error("the attestation cannot be read: {why}")]
     Malformed {
@@ -71,8 +78,9 @@ pub fn attest(
     Ok(bytes)
 }
 
-/// Checks the envelope of an entry: one of the keys signed it, and its subjects are the entry's artifacts and bundle, no more and no less.
-/// That the archive's files have these digests is for [`Archive::verify`] to check.
+/// Checks the envelope of an entry: one of the keys signed it, its subjects are the entry's artifacts and bundle, no more and no less, and
+/// what it says of the run is what the entry says. That the archive's files have these digests, and that the entry is the one in its bundle,
+/// is for [`Archive::verify`] to check.
 ///
 /// # Errors
 /// [`AttestError::Unsigned`], [`AttestError::Differs`], [`AttestError::Malformed`].
@@ -83,8 +91,12 @@ pub fn verify_attestation(
 ) -> Result<serde_json::Value, AttestError> {
     let statement = verify_envelope(envelope, keys)?;
     check_subjects(&statement, entry)?;
+    check_predicate(&statement, entry)?;
     Ok(statement)
 }
+
+/// The statement of an entry, once a key has proven to have signed it; `None` when it has none.
+pub type Attested = Result<Option<serde_json::Value>, AttestError>;
 
 impl Archive {
     /// Checks the attestation of an entry, as [`verify_attestation`] does. `None` when it has none.
@@ -97,15 +109,37 @@ impl Archive {
         keys: &[PublicKey],
     ) -> Result<Option<serde_json::Value>, AttestError> {
         let entry = self.entry(id)?.ok_or(ArchiveError::Missing { id })?;
+        self.attested(&entry, keys)
+    }
+
+    /// Checks the attestations of all entries, each as [`Self::verify_attestation`] does.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Io`] when the folder of entries cannot be read.
+    pub fn verify_attestations(
+        &self,
+        keys: &[PublicKey],
+    ) -> Result<Vec<(EntryId, Attested)>, ArchiveError> {
+        let check = |id: EntryId, entry: Result<ArchiveEntry, ArchiveError>| {
+            let attested = entry
+                .map_err(AttestError::from)
+                .and_then(|entry| self.attested(&entry, keys));
+            (id, attested)
+        };
+        let entries = self.newest_of_all()?;
+        Ok(entries.map(|(id, entry)| check(id, entry)).collect())
+    }
+
+    fn attested(&self, entry: &ArchiveEntry, keys: &[PublicKey]) -> Attested {
         if entry.attestation.is_none() {
             return Ok(None);
         }
-        let path = self.root().join(Self::attestation_name(id));
+        let path = self.root().join(Self::attestation_name(entry.id));
         let envelope = std::fs::read(&path).map_err(|cause| ArchiveError::Io {
             action: "read",
             path,
             cause,
         })?;
-        verify_attestation(&envelope, &entry, keys).map(Some)
+        verify_attestation(&envelope, entry, keys).map(Some)
     }
 }

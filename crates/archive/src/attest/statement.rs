@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::AttestError;
+use crate::agree::{Disagreement, disagreements};
 use crate::format::{ArchiveEntry, RepoCommit};
 use crate::time::Time;
 
@@ -85,6 +86,46 @@ pub fn check_subjects(statement: &Value, entry: &ArchiveEntry) -> Result<(), Att
         Some(name) => differs(format!("it does not name `{name}`")),
         None => Ok(()),
     }
+}
+
+/// Compares all that a statement says of a run with an entry: its commits, parameters, machine and times. Who built it is for whoever
+/// trusts the key.
+///
+/// # Errors
+/// [`AttestError::Differs`] names every field that differs.
+pub fn check_predicate(statement: &Value, entry: &ArchiveEntry) -> Result<(), AttestError> {
+    let signed = &statement["predicate"];
+    let builder = signed["runDetails"]["builder"]["id"].as_str();
+    let said = self::statement(entry, builder.unwrap_or_default());
+    let mut differing = disagreements(&said["predicate"], signed);
+    differing.retain(|one| !is_same_moment(one));
+    if differing.is_empty() {
+        return Ok(());
+    }
+    let field = |one: &Disagreement| {
+        // What a reader of the statement looks for.
+        let path = one.path.strip_prefix("buildDefinition.");
+        let path = path.or_else(|| one.path.strip_prefix("runDetails."));
+        let path = path.unwrap_or(&one.path);
+        format!(
+            "the entry's `{path}` is {}, and {} is signed",
+            one.have, one.other
+        )
+    };
+    let fields: Vec<String> = differing.iter().map(field).collect();
+    Err(AttestError::Differs {
+        why: fields.join("; "),
+    })
+}
+
+/// The end of a run is computed from a number of seconds, whose last digit may have been lost.
+fn is_same_moment(one: &Disagreement) -> bool {
+    let time = |text: &str| text.trim_matches('"').parse::<Time>().ok();
+    one.path.ends_with("finishedOn")
+        && match (time(&one.have), time(&one.other)) {
+            (Some(have), Some(other)) => have.seconds_since(other).abs() < 1e-6,
+            _ => false,
+        }
 }
 
 /// Names and SHA-256 of what an entry vouches for.

@@ -137,6 +137,72 @@ fn what_is_signed_has_to_be_this_entry() {
 }
 
 #[test]
+fn what_is_signed_of_the_run_has_to_be_what_the_entry_says() {
+    type Change = fn(&mut ArchiveEntry);
+    let envelope = attest(&entry(), "urn:host:here", &key()).unwrap();
+    let other_run = |run: serde_json::Value| RunRecord::new(run).unwrap();
+    let changes: [(&str, Change); 8] = [
+        ("resolvedDependencies[0].digest.gitCommit", |entry| {
+            entry.commits[0].commit = Some("dead".into());
+        }),
+        ("resolvedDependencies[0].annotations.dirty", |entry| {
+            entry.commits[0].dirty = false;
+        }),
+        ("resolvedDependencies[0]", |entry| entry.commits.clear()),
+        ("externalParameters.trigger", |entry| {
+            entry.trigger = "ci".into()
+        }),
+        ("externalParameters.workspace", |entry| {
+            entry.workspace = "there".into();
+        }),
+        ("internalParameters.os", |entry| {
+            entry.host.os = "plan9".into()
+        }),
+        ("builder.version.larder", |entry| {
+            entry.host.larder = "9".into()
+        }),
+        ("externalParameters.request[0]", |entry| {
+            entry.run = RunRecord::default();
+        }),
+    ];
+    for (path, change) in changes {
+        let mut forged = entry();
+        change(&mut forged);
+        let refused = verify_attestation(&envelope, &forged, &[key().public()]).unwrap_err();
+        let words = refused.to_string();
+        assert!(words.contains(&format!("`{path}`")), "{path}: {words}");
+    }
+    // The last digit of the seconds may get lost on the way.
+    let mut near = entry();
+    near.run = other_run(json!({
+        "started": "2026-01-02T03:04:05Z", "wall_seconds": 1.499_999_999_999_999_8, "request": ["build"],
+    }));
+    verify_attestation(&envelope, &near, &[key().public()]).unwrap();
+    near.run = other_run(json!({
+        "started": "2026-01-02T03:04:05Z", "wall_seconds": 1.51, "request": ["build"],
+    }));
+    let refused = verify_attestation(&envelope, &near, &[key().public()]).unwrap_err();
+    assert!(refused.to_string().contains("`metadata.finishedOn`"));
+}
+
+#[test]
+fn an_encrypted_key_is_refused_as_encrypted() {
+    for (begin, more) in [
+        ("ENCRYPTED PRIVATE KEY", ""),
+        (
+            "PRIVATE KEY",
+            "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n",
+        ),
+    ] {
+        let pem =
+            format!("-----BEGIN {begin}-----\n{more}MIGbMFcGCSqGSIb3\n-----END {begin}-----\n");
+        let refused = SecretKey::from_pem(&pem).unwrap_err().to_string();
+        assert!(refused.contains("is encrypted"), "{refused}");
+        assert!(refused.contains("openssl pkey"), "{refused}");
+    }
+}
+
+#[test]
 fn a_signature_over_another_type_of_payload_does_not_hold() {
     let mut envelope = sign(br#"{"_type":"x"}"#, &key());
     let refuse = |envelope: &Envelope| {

@@ -30,6 +30,54 @@ pub struct Extracted {
     pub unchanged: Vec<String>,
 }
 
+/// What an extraction would do. All names are in the order of the entry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Files that would be written where there is nothing.
+    pub absent: Vec<String>,
+    /// Files that have the content already.
+    pub unchanged: Vec<String>,
+    /// Regular files that are there with another content.
+    pub different: Vec<String>,
+}
+
+/// How a place compares with its artifact.
+enum State {
+    Absent,
+    Same,
+    Different,
+}
+
+/// What [`extract_artifacts`] would do with these artifacts. The whole bundle is verified; nothing is written.
+///
+/// # Errors
+/// [`BundleError::Damaged`]; [`BundleError::Refused`] when a link, a folder, or anything but a regular file is in the way; [`BundleError::Io`].
+pub fn plan_artifacts(
+    bundle: &Path,
+    into: &Path,
+    wanted: &dyn Fn(&Artifact) -> bool,
+) -> Result<Plan, BundleError> {
+    let checked = verify_bundle(bundle)?;
+    let tree = match Tree::open(into) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        other => Some(other.map_err(|cause| io_error("open", into, cause))?),
+    };
+    let mut plan = Plan::default();
+    for artifact in checked.entry.artifacts.iter().filter(|one| wanted(one)) {
+        let state = match &tree {
+            Some(tree) => state(tree, into, artifact)?,
+            None => State::Absent,
+        };
+        let list = match state {
+            State::Absent => &mut plan.absent,
+            State::Same => &mut plan.unchanged,
+            State::Different => &mut plan.different,
+        };
+        list.push(artifact.name.clone());
+    }
+    Ok(plan)
+}
+
 /// Puts the artifacts of a bundle that `wanted` picks below the folder `into`, which is created where it is missing. The whole bundle is
 /// verified before the first write. Nothing is written outside the folder, or through a link in it.
 ///
@@ -98,32 +146,34 @@ fn is_there(
     artifact: &Artifact,
     overwrite: Overwrite,
 ) -> Result<bool, BundleError> {
+    match (state(tree, into, artifact)?, overwrite) {
+        (State::Same, _) => Ok(true),
+        (State::Different, Overwrite::Refuse) => Err(BundleError::Refused {
+            name: into.join(&artifact.name).display().to_string(),
+            why: "is there with another content and would be replaced: nothing was extracted",
+        }),
+        (State::Absent | State::Different, _) => Ok(false),
+    }
+}
+
+/// How the artifact's place looks; an error when nothing can be put there.
+fn state(tree: &Tree, into: &Path, artifact: &Artifact) -> Result<State, BundleError> {
     let path = into.join(&artifact.name);
-    let refused = |why| {
-        let name = path.display().to_string();
-        Err(BundleError::Refused { name, why })
-    };
     let found = tree.look(&artifact.name);
     match found.map_err(|cause| io_error("examine", &path, cause))? {
-        Found::Absent => Ok(false),
-        Found::Other => {
-            refused("is a link or a folder, or lies below a link or a file: nothing was extracted")
-        }
+        Found::Absent => Ok(State::Absent),
+        Found::Other => Err(BundleError::Refused {
+            name: path.display().to_string(),
+            why: "is a link or a folder, or lies below a link or a file: nothing was extracted",
+        }),
         Found::File {
             mut file,
             executable,
         } => {
             let mut digesting = Digesting::new(io::sink());
             copy(&mut file, &mut digesting).map_err(|cause| io_error("read", &path, cause))?;
-            if is(artifact, &digesting.finish().1) && executable == artifact.executable {
-                return Ok(true);
-            }
-            match overwrite {
-                Overwrite::Replace => Ok(false),
-                Overwrite::Refuse => refused(
-                    "is there with another content and would be replaced: nothing was extracted",
-                ),
-            }
+            let same = is(artifact, &digesting.finish().1) && executable == artifact.executable;
+            Ok(if same { State::Same } else { State::Different })
         }
     }
 }

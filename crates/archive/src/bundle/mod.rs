@@ -18,7 +18,7 @@ use portable as tree;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use extract::{Extracted, Overwrite, extract_artifacts};
+pub use extract::{Extracted, Overwrite, Plan, extract_artifacts, plan_artifacts};
 pub use pack::{Bundle, Extra, artifact, pack};
 pub use read::{Checked, Member, members, read_member, verify_bundle};
 
@@ -31,6 +31,8 @@ pub const ARTIFACTS: &str = "artifacts/";
 
 /// The magic number of a skippable frame of zstd, which every reader passes over.
 const SKIPPABLE: [u8; 4] = 0x184D_2A5D_u32.to_le_bytes();
+/// The magic number that the compressed part begins with.
+const COMPRESSED: [u8; 4] = 0xFD2F_B528_u32.to_le_bytes();
 /// Name and version of the last frame.
 const SEAL: [u8; 8] = *b"LRDBNDL1";
 /// Bytes of the last frame: magic, length, name, digest.
@@ -57,6 +59,12 @@ pub enum BundleError {
         path: PathBuf,
         /// How that shows.
         why: String,
+    },
+    /// It never was a bundle.
+    #[error("`{}` is no bundle of an archive", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
     },
     /// A file changed between being digested and being packed.
     #[error("`{}` changed while it was archived: archive again once nothing writes to it", path.display())]

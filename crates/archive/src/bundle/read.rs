@@ -6,7 +6,10 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
 
-use super::{ARTIFACTS, BundleError, MANIFESTS, RECORD, SEAL_LENGTH, check_name, io_error, seal};
+use super::{
+    ARTIFACTS, BundleError, COMPRESSED, MANIFESTS, RECORD, SEAL, SEAL_LENGTH, check_name, io_error,
+    seal,
+};
 use crate::digest::{Digesting, Digests};
 use crate::format::{ArchiveEntry, Artifact};
 use crate::manifests::Manifests;
@@ -169,8 +172,16 @@ pub(super) fn walk(path: &Path, file: File, visit: Visit<'_>) -> Result<(), Bund
 fn verify_seal(path: &Path, file: &mut File) -> Result<Digests, BundleError> {
     let broken = |cause| io_error("read", path, cause);
     let length = file.metadata().map_err(broken)?.len();
+    let mut begin = Vec::new();
+    let mut beginning = (&*file).take(COMPRESSED.len() as u64);
+    beginning.read_to_end(&mut begin).map_err(broken)?;
+    file.rewind().map_err(broken)?;
+    let begins = COMPRESSED.starts_with(&begin);
     let Some(body) = length.checked_sub(SEAL_LENGTH as u64) else {
-        return Err(damaged(path, "it is too short for a bundle".into()));
+        return Err(match begins {
+            true => damaged(path, "it is too short for a bundle".into()),
+            false => foreign(path),
+        });
     };
     let mut digesting = Digesting::new(io::sink());
     crate::digest::copy(&mut (&*file).take(body), &mut digesting).map_err(broken)?;
@@ -178,6 +189,10 @@ fn verify_seal(path: &Path, file: &mut File) -> Result<Digests, BundleError> {
     let mut end = Vec::new();
     file.read_to_end(&mut end).map_err(broken)?;
     if end != expected {
+        // A file that has neither end of a bundle was none before it was damaged.
+        if !begins && end.get(8..16) != Some(&SEAL) {
+            return Err(foreign(path));
+        }
         let why = "its content and the digest at its end do not match".into();
         return Err(damaged(path, why));
     }
@@ -194,6 +209,11 @@ fn whole(path: &Path, content: &mut io::Take<&mut dyn Read>) -> Result<Vec<u8>, 
         .read_to_end(&mut bytes)
         .map_err(|error| damaged(path, error.to_string()))?;
     Ok(bytes)
+}
+
+fn foreign(path: &Path) -> BundleError {
+    let path = path.to_owned();
+    BundleError::Foreign { path }
 }
 
 pub(super) fn damaged(path: &Path, why: String) -> BundleError {

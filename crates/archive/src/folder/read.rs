@@ -102,6 +102,31 @@ impl Archive {
         Ok(listing)
     }
 
+    /// Reads the latest intact revision of every entry, one after the other; an error for an entry without any.
+    #[cfg(feature = "attest")]
+    pub(crate) fn newest_of_all(
+        &self,
+    ) -> Result<impl Iterator<Item = (EntryId, Result<ArchiveEntry, ArchiveError>)>, ArchiveError>
+    {
+        let files = self.files()?;
+        let mut entries = Vec::new();
+        for revisions in files.chunk_by(|one, next| one.0 == next.0) {
+            entries.extend(revisions.last().map(|&(id, _)| (id, revisions.to_vec())));
+        }
+        Ok(entries.into_iter().filter_map(|(id, revisions)| {
+            let read = self.latest(&revisions).map(|mut found| {
+                let fault = found.faults.drain(..).next();
+                (found.entry, fault)
+            });
+            match read {
+                Ok((Some(entry), _)) => Some((id, Ok(entry))),
+                Ok((None, Some(fault))) | Err(fault) => Some((id, Err(fault))),
+                // It was pruned meanwhile.
+                Ok((None, None)) => None,
+            }
+        }))
+    }
+
     /// The summaries of these files, which are sorted.
     pub(super) fn summaries(
         &self,

@@ -370,6 +370,46 @@ fn a_damaged_bundle_extracts_nothing() {
 
 #[cfg(unix)]
 #[test]
+fn what_never_was_a_bundle_is_told_apart_from_damage() {
+    let scene = Scene::new(&[("app", b"1")]);
+    for content in ["", "(", "root:x:0:0\n", &"root:x:0:0\n".repeat(99)] {
+        fs::write(scene.bundle(), content).unwrap();
+        let refused = verify_bundle(&scene.bundle()).unwrap_err();
+        let is_foreign = matches!(refused, BundleError::Foreign { .. });
+        // Of an empty file nobody can say, nor of one with a bundle's first byte.
+        assert_eq!(is_foreign, content.len() > 1, "{content}: {refused}");
+    }
+    scene.pack().unwrap();
+    let mut bytes = fs::read(scene.bundle()).unwrap();
+    bytes[0] ^= 1;
+    fs::write(scene.bundle(), bytes).unwrap();
+    let refused = verify_bundle(&scene.bundle()).unwrap_err();
+    assert!(matches!(refused, BundleError::Damaged { .. }), "{refused}");
+}
+
+#[test]
+fn a_plan_names_what_an_extraction_would_do() {
+    let scene = Scene::new(&[("a", b"1"), ("b", b"2"), ("c", b"3")]);
+    scene.pack().unwrap();
+    let into = scene.at("into");
+    let plan = || plan_artifacts(&scene.bundle(), &into, &|_| true);
+    assert_eq!(plan().unwrap().absent, ["a", "b", "c"]);
+    assert!(!into.exists());
+    fs::create_dir(&into).unwrap();
+    fs::write(into.join("a"), b"1").unwrap();
+    fs::write(into.join("b"), b"other").unwrap();
+    let found = plan().unwrap();
+    assert_eq!(
+        (found.unchanged, found.different, found.absent),
+        (vec!["a".into()], vec!["b".into()], vec!["c".into()])
+    );
+    fs::create_dir(into.join("c")).unwrap();
+    assert!(matches!(plan(), Err(BundleError::Refused { .. })));
+    fs::write(scene.bundle(), b"broken").unwrap();
+    assert!(plan().is_err());
+}
+
+#[test]
 fn links_in_the_way_are_never_followed() {
     use std::os::unix::fs::symlink;
     for (link, target) in [

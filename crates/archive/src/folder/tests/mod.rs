@@ -406,13 +406,15 @@ fn an_amendment_is_a_new_revision() {
         let note = round.to_string();
         let amended = scene
             .archive
-            .amend(one.id, |entry| entry.notes.push(note))
+            .amend(one.id, |entry| {
+                entry.metrics.insert(format!("mirror.{note}"), 1.0);
+            })
             .unwrap();
         assert_eq!(amended.revision, round + 1);
         assert_eq!(scene.archive.entry(one.id).unwrap(), Some(amended));
     }
     let unchanged = scene.archive.amend(one.id, |_| {}).unwrap();
-    assert_eq!((unchanged.revision, unchanged.notes.len()), (4, 3));
+    assert_eq!((unchanged.revision, unchanged.metrics.len()), (4, 3));
     assert_eq!(
         scene.archive.files().unwrap().len(),
         2,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use larder_archive::{
-    Artifact, EntryId, Extracted, Overwrite, artifact, extract_artifacts, verify_bundle,
+    Artifact, EntryId, Extracted, Overwrite, extract_artifacts, plan_artifacts, verify_bundle,
 };
 use serde_json::{Value, json};
 
@@ -52,23 +52,43 @@ pub(super) fn restore(context: &Context<'_>, args: &ArchiveArgs, asked: &Restore
             "no artifact of the entry matches\n  `larder archive show` names them"
         }));
     }
-    let rescued = if asked.replace {
-        rescue(&place, &into, &chosen)?
-    } else {
-        Vec::new()
-    };
+    let mut rescued = Vec::new();
+    if asked.replace {
+        // The bundle is proven and every place looked at before the first file is moved.
+        let plan = match &source {
+            Source::Entry(id) => place
+                .archive
+                .plan_restore(*id, &into, &wanted)
+                .map_err(|error| refused(&error))?,
+            Source::Bundle(path) => {
+                plan_artifacts(path, &into, &wanted).map_err(|error| refused(&error))?
+            }
+        };
+        rescue(&place, &into, &plan.different, &mut rescued)
+            .map_err(|usage| moved(usage, &rescued))?;
+    }
     // Whatever appeared since is not known, and stays.
     let overwrite = Overwrite::Refuse;
     let done = match source {
         Source::Entry(id) => place
             .archive
             .restore(id, &into, &wanted, overwrite)
-            .map_err(|error| refused(&error))?,
+            .map_err(|error| refused(&error)),
         Source::Bundle(path) => {
-            extract_artifacts(&path, &into, &wanted, overwrite).map_err(|error| refused(&error))?
+            extract_artifacts(&path, &into, &wanted, overwrite).map_err(|error| refused(&error))
         }
     };
+    let done = done.map_err(|usage| moved(usage, &rescued))?;
     tell(args, &into, &done, &rescued)
+}
+
+/// A mistake, and where the files are that were moved before it.
+fn moved(mut usage: Usage, rescued: &[(String, PathBuf)]) -> Usage {
+    for (name, to) in rescued {
+        // Writing to a string cannot fail.
+        let _ = write!(usage.message, "\n  {name} was moved to {}", to.display());
+    }
+    usage
 }
 
 fn refused(error: &dyn std::error::Error) -> Usage {
@@ -90,12 +110,13 @@ fn globs(texts: &[String]) -> Result<GlobSet, Usage> {
     set.build().map_err(bad)
 }
 
-/// Moves regular files that differ from the artifacts out of the way, each to a new name. All that can be refused is refused before.
+/// Moves files out of the way, each to a new name, and notes each as soon as it is moved.
 fn rescue(
     place: &Place,
     into: &Path,
-    chosen: &[&Artifact],
-) -> Result<Vec<(String, PathBuf)>, Usage> {
+    names: &[String],
+    moved: &mut Vec<(String, PathBuf)>,
+) -> Result<(), Usage> {
     let rescue = match &place.root {
         Some(root) => root.join(".larder/rescued"),
         None => into.join(".larder/rescued"),
@@ -103,31 +124,21 @@ fn rescue(
     let unmoved = |path: &Path, error: &std::io::Error| {
         Usage::new(format!("{} cannot be moved: {error}", path.display()))
     };
-    let mut moved = Vec::new();
-    for one in chosen {
-        let path = into.join(&one.name);
-        let is_file = path.symlink_metadata().is_ok_and(|found| found.is_file());
-        // What is no regular file, or lies behind a link, is refused by whoever restores.
-        let Ok(there) = artifact(into, &one.name) else {
-            continue;
-        };
-        if !is_file || there == **one {
-            continue;
-        }
+    for name in names {
+        let path = into.join(name);
         std::fs::create_dir_all(&rescue).map_err(|error| unmoved(&path, &error))?;
         let folder = tempfile::Builder::new()
             .prefix("archive-")
             .tempdir_in(&rescue)
             .map_err(|error| unmoved(&path, &error))?
             .keep();
-        let name = Path::new(&one.name).file_name().unwrap_or_default();
-        let to = folder.join(name);
+        let to = folder.join(Path::new(name).file_name().unwrap_or_default());
         std::fs::rename(&path, &to)
             .or_else(|_| std::fs::copy(&path, &to).and_then(|_| std::fs::remove_file(&path)))
             .map_err(|error| unmoved(&path, &error))?;
-        moved.push((one.name.clone(), to));
+        moved.push((name.clone(), to));
     }
-    Ok(moved)
+    Ok(())
 }
 
 fn tell(

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use larder_archive::attest::PublicKey;
+use larder_archive::attest::{Attested, PublicKey};
 use larder_archive::{Archive, EntryId, FileFault, Verified};
 use serde_json::{Value, json};
 
@@ -39,14 +39,15 @@ pub(super) fn verify(
         all.faults.extend(one.faults);
     }
     if !keys.is_empty() {
-        let ids = if entries.is_empty() {
-            let summaries = place.listing()?.summaries;
-            summaries.iter().map(|summary| summary.id).collect()
+        let attested = if entries.is_empty() {
+            let all = place.archive.verify_attestations(&keys);
+            all.map_err(|error| failed(&error))?
         } else {
-            ids
+            let one = |id| (id, place.archive.verify_attestation(id, &keys));
+            ids.into_iter().map(one).collect()
         };
-        for id in ids {
-            provenance(&place, id, &keys, &mut all);
+        for (id, attested) in attested {
+            provenance(id, attested, &mut all);
         }
     }
     let code = if all.faults.is_empty() {
@@ -89,10 +90,10 @@ fn resolve(place: &Place, text: &str) -> Result<EntryId, Usage> {
         .or_else(|usage| text.parse().map_err(|_| usage))
 }
 
-/// Whether one of the keys signed the provenance of an entry, and of nothing else.
-fn provenance(place: &Place, id: EntryId, keys: &[PublicKey], all: &mut Verified) {
+/// Notes whether one of the keys signed the provenance of an entry, and of nothing else.
+fn provenance(id: EntryId, attested: Attested, all: &mut Verified) {
     let file = Archive::attestation_name(id);
-    match place.archive.verify_attestation(id, keys) {
+    match attested {
         Ok(Some(_)) => all.sound.push(format!("{file} (signed)")),
         Ok(None) => all.faults.push(FileFault {
             file,
