@@ -268,3 +268,33 @@ fn an_entry_that_was_deleted_or_set_back_is_missed() {
         outcome.stderr
     );
 }
+
+#[test]
+fn an_archive_inside_a_repository_leaves_it_clean() {
+    let sandbox = workspace("dir = \"kept/archive\"\n[archive.git]\ncommit = true\n");
+    let git = |line: &str| {
+        let output = std::process::Command::new("git")
+            .args(["-c", "user.name=T", "-c", "user.email=t@example.org"])
+            .args(line.split(' '))
+            .current_dir(sandbox.root())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{line}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    git("init -q");
+    git("config user.name T");
+    git("config user.email t@example.org");
+    sandbox.write(".gitignore", "/dist\n/.larder\n");
+    git("add -A");
+    git("commit -qm first");
+    for _ in 0..2 {
+        let uploaded = upload(&sandbox, "", 0);
+        assert_eq!(uploaded["entry"]["commits"][0]["dirty"], false);
+        assert_eq!(uploaded["entry"]["commits"][0]["committed"], false);
+    }
+    assert_eq!(git("status --porcelain"), "");
+    assert_eq!(git("log --oneline").lines().count(), 1);
+    assert!(sandbox.exists("kept/archive/index"));
+    assert_eq!(sandbox.larder("archive verify").code, 0);
+}

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use crate::bundle::{Bundle, BundleError, pack};
 use crate::digest::Digests;
-use crate::durable::{self, lock_file, sync_folder, temporary_in};
+use crate::durable::{self, TEMPORARY, lock_file, sync_folder, temporary_in};
 use crate::format::{ArchiveEntry, EntryError, StoredFile};
 use crate::id::EntryId;
 use crate::index::{self, Index, Summary};
@@ -24,6 +24,9 @@ pub use read::{Listing, Newest};
 pub use seal::{open_entry, seal_entry};
 pub use verify::{FileFault, Verified};
 
+/// What keeps an archive inside a repository out of it.
+const IGNORED: &[u8] =
+    b"# An archive of Larder is a copy for later and changes with every upload: it does not belong to the repository around it.\n*\n";
 /// Dead lines that the index may have beside as many as live ones, before it is written anew.
 const SLACK: usize = 256;
 
@@ -220,19 +223,31 @@ impl Archive {
         self.write_index(Index::default())
     }
 
-    /// Appends a line to a sound index; else writes all of it anew. The caller holds the lock.
+    /// Appends what a sound index lacks: this summary, and those of entries that others brought into the folder; else writes all of it anew.
+    /// The caller holds the lock.
     fn append(&self, summary: &Summary) -> Result<(), ArchiveError> {
         let index = self.read_index()?;
-        if index.get(summary.id, summary.revision) == Some(summary) && index.sound {
-            return Ok(());
-        }
         if !index.sound || index.lines > 2 * index.entries() + SLACK {
             return self.write_index(index).map(|_| ());
+        }
+        let mut lines = Vec::new();
+        if index.get(summary.id, summary.revision) != Some(summary) {
+            lines = index::line(summary);
+        }
+        let found = self.summaries(&self.files()?, index)?;
+        for at in found.unknown {
+            let unknown = &found.listing.summaries[at];
+            if unknown != summary {
+                lines.extend(index::line(unknown));
+            }
+        }
+        if lines.is_empty() {
+            return Ok(());
         }
         let path = self.root.join("index");
         let append = || {
             let mut file = fs::File::options().append(true).open(&path)?;
-            file.write_all(&index::line(summary))?;
+            file.write_all(&lines)?;
             file.sync_data()
         };
         append().map_err(|cause| failed("append to", &path, cause))
@@ -286,7 +301,21 @@ impl Archive {
         lock.map_err(|cause| failed("lock", &path, cause))
     }
 
+    /// Makes the folders. A folder that did not exist, or was empty, is told to git as none of its business, once.
     pub(crate) fn prepare(&self) -> Result<(), ArchiveError> {
+        let path = self.root.join(".gitignore");
+        let broken = |cause| failed("create", &path, cause);
+        let is_new = match fs::read_dir(&self.root) {
+            // Whoever was killed in here before left an unfinished file at most.
+            Ok(mut entries) => entries.all(|entry| {
+                entry.is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with(TEMPORARY))
+            }),
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        };
+        if is_new {
+            fs::create_dir_all(&self.root).map_err(broken)?;
+            durable::replace(&path, IGNORED).map_err(broken)?;
+        }
         for name in ["entries", "bundles", "attestations", "uploads"] {
             let path = self.root.join(name);
             if path.is_dir() {

@@ -221,3 +221,47 @@ fn an_entry_that_does_not_name_its_bundle_is_damage() {
     assert!(faults[0].why.contains("`trigger`"));
     assert_eq!(faults[1].file, Archive::bundle_name(one.id));
 }
+
+#[test]
+fn entries_that_others_bring_are_indexed_by_the_next_writer() {
+    let (scene, other) = (Scene::new(), Scene::new());
+    scene.keep(1);
+    let brought = [other.keep(2), other.keep(3)];
+    for entry in &brought {
+        let name = Archive::entry_name(entry.id, 1);
+        fs::copy(other.at(&name), scene.at(&name)).unwrap();
+    }
+    scene.archive.save(&entry(4)).unwrap();
+    let index = scene.archive.read_index().unwrap();
+    assert_eq!((index.lines, index.entries(), index.sound), (4, 4, true));
+    for entry in &brought {
+        assert_eq!(index.get(entry.id, 1), Some(&Summary::of(entry)));
+    }
+    // One that cannot be read is no reason to write, nor is one that an older revision stands for.
+    let two = mirrored(&scene, brought[0].id, "a");
+    fs::remove_file(scene.at("index")).unwrap();
+    flip(&scene.at(&Archive::entry_name(two.id, 2)));
+    flip(&scene.at(&Archive::entry_name(brought[1].id, 1)));
+    scene.archive.save(&entry(4)).unwrap();
+    let index = fs::read(scene.at("index")).unwrap();
+    scene.archive.save(&entry(4)).unwrap();
+    assert_eq!(fs::read(scene.at("index")).unwrap(), index);
+}
+
+#[test]
+fn a_new_archive_is_none_of_gits_business() {
+    let scene = Scene::new();
+    let ignored = scene.at(".gitignore");
+    scene.keep(1);
+    let text = fs::read_to_string(&ignored).unwrap();
+    assert!(text.starts_with('#') && text.ends_with("\n*\n"), "{text}");
+    assert_eq!(scene.archive.verify_all().unwrap().sound.len(), 3);
+    // Whoever wants it otherwise has it so.
+    fs::remove_file(&ignored).unwrap();
+    scene.keep(2);
+    assert!(!ignored.exists());
+    // A folder that was somebody's before stays as it is.
+    let theirs = Archive::new(scene.folder.path().join("work"));
+    theirs.save(&entry(1)).unwrap();
+    assert!(!theirs.root().join(".gitignore").exists());
+}
