@@ -61,6 +61,8 @@ pub fn last_accepted<'a>(summaries: &'a [Summary], workspace: &str) -> Option<&'
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use super::*;
     use crate::format::ArchiveEntry;
     use crate::id::EntryId;
@@ -72,8 +74,8 @@ mod tests {
         let mut summary = Summary::of(&entry);
         summary.tags = ["v1".to_owned(), "good".to_owned()].into();
         summary.trigger = "ci".into();
-        summary.projects = ["web".to_owned()].into();
-        summary.gates = [("tier unit".to_owned(), false)].into();
+        summary.projects = BTreeSet::from(["web".to_owned()]).into();
+        summary.gates = BTreeMap::from([("tier unit".to_owned(), false)]).into();
         summary.status = EntryStatus::Rejected;
         summary
     }

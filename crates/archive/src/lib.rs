@@ -59,7 +59,7 @@ pub use gates::{
     TimingRegression, evaluate, metric_of_json, metric_of_output, verdict,
 };
 pub use id::{EntryId, IdError};
-pub use index::Summary;
+pub use index::{Shared, Summary};
 pub use manifests::{FileKind, FileState, MANIFESTS_VERSION, Manifests, TaskManifest};
 pub use memory::MemoryDestination;
 pub use name::{Name, NameError};

@@ -150,16 +150,16 @@ fn what_is_signed_of_the_run_has_to_be_what_the_entry_says() {
         }),
         ("resolvedDependencies[0]", |entry| entry.commits.clear()),
         ("externalParameters.trigger", |entry| {
-            entry.trigger = "ci".into()
+            entry.trigger = "ci".into();
         }),
         ("externalParameters.workspace", |entry| {
             entry.workspace = "there".into();
         }),
         ("internalParameters.os", |entry| {
-            entry.host.os = "plan9".into()
+            entry.host.os = "plan9".into();
         }),
         ("builder.version.larder", |entry| {
-            entry.host.larder = "9".into()
+            entry.host.larder = "9".into();
         }),
         ("externalParameters.request[0]", |entry| {
             entry.run = RunRecord::default();

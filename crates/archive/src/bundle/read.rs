@@ -178,9 +178,10 @@ fn verify_seal(path: &Path, file: &mut File) -> Result<Digests, BundleError> {
     file.rewind().map_err(broken)?;
     let begins = COMPRESSED.starts_with(&begin);
     let Some(body) = length.checked_sub(SEAL_LENGTH as u64) else {
-        return Err(match begins {
-            true => damaged(path, "it is too short for a bundle".into()),
-            false => foreign(path),
+        return Err(if begins {
+            damaged(path, "it is too short for a bundle".into())
+        } else {
+            foreign(path)
         });
     };
     let mut digesting = Digesting::new(io::sink());

@@ -226,19 +226,20 @@ impl Archive {
     /// Appends what a sound index lacks: this summary, and those of entries that others brought into the folder; else writes all of it anew.
     /// The caller holds the lock.
     fn append(&self, summary: &Summary) -> Result<(), ArchiveError> {
-        let index = self.read_index()?;
+        let mut index = self.read_index()?;
         if !index.sound || index.lines > 2 * index.entries() + SLACK {
             return self.write_index(index).map(|_| ());
         }
         let mut lines = Vec::new();
+        let mut shapes = std::mem::take(&mut index.shapes);
         if index.get(summary.id, summary.revision) != Some(summary) {
-            lines = index::line(summary);
+            index::append(summary, &mut shapes, &mut lines);
         }
         let found = self.summaries(&self.files()?, index)?;
         for at in found.unknown {
             let unknown = &found.listing.summaries[at];
             if unknown != summary {
-                lines.extend(index::line(unknown));
+                index::append(unknown, &mut shapes, &mut lines);
             }
         }
         if lines.is_empty() {

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io;
+use std::thread;
 
 use super::{Archive, ArchiveError, failed, revision_of};
 use crate::durable;
@@ -92,8 +93,8 @@ impl Archive {
     pub fn list(&self) -> Result<Listing, ArchiveError> {
         let mut listing = Listing::default();
         for _ in 0..ATTEMPTS {
-            let files = self.files()?;
-            let found = self.summaries(&files, self.read_index()?)?;
+            let (files, index) = self.look()?;
+            let found = self.summaries(&files, index)?;
             listing = found.listing;
             if found.complete {
                 break;
@@ -125,6 +126,21 @@ impl Archive {
                 Ok((None, None)) => None,
             }
         }))
+    }
+
+    /// What is in the folder, and what the index says meanwhile: each is believed only where it agrees with the other.
+    fn look(&self) -> Result<(Vec<(EntryId, u32)>, Index), ArchiveError> {
+        thread::scope(|scope| {
+            let index = thread::Builder::new().spawn_scoped(scope, || self.read_index());
+            let files = self.files();
+            let index = match index.map(thread::ScopedJoinHandle::join) {
+                Ok(Ok(index)) => index,
+                Ok(Err(panic)) => std::panic::resume_unwind(panic),
+                // The system has no thread to give.
+                Err(_) => self.read_index(),
+            };
+            Ok((files?, index?))
+        })
     }
 
     /// The summaries of these files, which are sorted.
