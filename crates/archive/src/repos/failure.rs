@@ -96,22 +96,21 @@ fn otherwise(code: Option<i32>, stderr: &str) -> Rejection {
     }
 }
 
-/// URLs may hold a name and a password: `https://name:password@host`.
-fn without_secrets(text: &str) -> String {
+/// URLs may hold a name and a password, `https://name:password@host`, and more behind a question mark: `?token=…`.
+pub(super) fn without_secrets(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("://") {
         let (before, after) = rest.split_at(at + 3);
         clean.push_str(before);
         let end = after
-            .find(|c: char| c == '/' || c.is_whitespace() || c == '\'' || c == '"')
+            .find(|c: char| c.is_whitespace() || c == '\'' || c == '"')
             .unwrap_or(after.len());
-        let authority = &after[..end];
-        clean.push_str(
-            authority
-                .rsplit_once('@')
-                .map_or(authority, |(_, host)| host),
-        );
+        let url = &after[..end];
+        let authority = url.find('/').unwrap_or(url.len());
+        let host = url[..authority].rfind('@').map_or(0, |at| at + 1);
+        let query = url[host..].find('?').map_or(url.len(), |at| host + at);
+        clean.push_str(&url[host..query]);
         rest = &after[end..];
     }
     clean + rest
@@ -123,7 +122,7 @@ impl fmt::Display for PushFailure {
             Rejection::NotFastForward { reference } => write!(
                 to,
                 "`{reference}` has commits at the remote that are not here\n\
-                 `git pull --rebase` or `git pull`, then push again; nothing is forced"
+                 `git pull --rebase` or `git pull` brings them together; nothing is forced"
             )?,
             Rejection::TagExists { reference } => write!(
                 to,
@@ -168,6 +167,12 @@ mod tests {
         assert_eq!(
             without_secrets(said),
             "To https://host/a.git and 'ssh://b/c', http://plain/x\nfatal: https://h"
+        );
+        let said =
+            "unable to access 'https://h/a.git?token=s3cret&x=1': no\nTo https://me:s?3@h/b?s3cret";
+        assert_eq!(
+            without_secrets(said),
+            "unable to access 'https://h/a.git': no\nTo https://h/b"
         );
     }
 
