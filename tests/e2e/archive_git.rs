@@ -18,7 +18,7 @@ artifacts = ["dist/**"]
 "#;
 const SUBMODULES: [&str; 3] = ["a", "b", "c"];
 
-fn git(folder: &Path, words: &[&str]) -> String {
+pub(crate) fn git(folder: &Path, words: &[&str]) -> String {
     let output = Command::new("git")
         .args([
             "-c",
@@ -41,12 +41,12 @@ fn git(folder: &Path, words: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-fn remote(sandbox: &Sandbox, name: &str) -> PathBuf {
+pub(crate) fn remote(sandbox: &Sandbox, name: &str) -> PathBuf {
     sandbox.base().join(format!("{name}.git"))
 }
 
 /// A workspace with three submodules, each with a bare remote, everything pushed; one run behind it.
-fn workspace(archive: &str) -> Sandbox {
+pub(crate) fn workspace(archive: &str) -> Sandbox {
     let sandbox = Sandbox::new(&[
         ("larder.toml", &format!("{CONFIG}{archive}")),
         ("src.txt", "one\n"),
@@ -105,7 +105,7 @@ fn author(folder: &Path) {
 }
 
 /// A new commit in a submodule, and in the main repository.
-fn advance(sandbox: &Sandbox, name: &str) {
+pub(crate) fn advance(sandbox: &Sandbox, name: &str) {
     let folder = sandbox.path(&format!("sub/{name}"));
     std::fs::write(folder.join("new.txt"), "new\n").unwrap();
     git(&folder, &["add", "."]);
@@ -114,7 +114,7 @@ fn advance(sandbox: &Sandbox, name: &str) {
     git(&sandbox.root(), &["commit", "-q", "-m", name]);
 }
 
-fn hook(sandbox: &Sandbox, name: &str, text: &str) {
+pub(crate) fn hook(sandbox: &Sandbox, name: &str, text: &str) {
     let path = remote(sandbox, name).join("hooks/pre-receive");
     std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
     let mut rights = std::fs::metadata(&path).unwrap().permissions();
@@ -122,16 +122,16 @@ fn hook(sandbox: &Sandbox, name: &str, text: &str) {
     std::fs::set_permissions(&path, rights).unwrap();
 }
 
-fn head(folder: &Path) -> String {
+pub(crate) fn head(folder: &Path) -> String {
     git(folder, &["rev-parse", "HEAD"])
 }
 
 /// The commit of the branch at the remote.
-fn pushed(sandbox: &Sandbox, name: &str) -> String {
+pub(crate) fn pushed(sandbox: &Sandbox, name: &str) -> String {
     git(&remote(sandbox, name), &["rev-parse", "main"])
 }
 
-fn json(outcome: &Outcome) -> Value {
+pub(crate) fn json(outcome: &Outcome) -> Value {
     serde_json::from_str(&outcome.stdout)
         .unwrap_or_else(|error| panic!("{error}\n{}", outcome.all()))
 }
@@ -314,5 +314,7 @@ fn a_diverged_branch_is_never_forced() {
         .to_owned();
     let outcome = sandbox.larder(&format!("archive upload --forget {id}"));
     assert_eq!(outcome.code, 0, "{}", outcome.all());
+    let words = format!("entry {id} stays in the archive; not all of it was pushed");
+    assert!(outcome.stdout.contains(&words), "{}", outcome.all());
     assert_eq!(sandbox.larder("archive upload --resume").code, 2);
 }

@@ -12,6 +12,7 @@ mod archive_damage;
 mod archive_gates;
 mod archive_git;
 mod archive_mirrors;
+mod archive_push;
 #[cfg(feature = "object-store")]
 mod archive_store;
 mod bad_config;

@@ -67,5 +67,8 @@ pub use retention::{Retention, plan_prune};
 pub use run::{RunError, RunRecord, RunSummary, TaskStatus, TaskSummary};
 pub use step::Step;
 pub use time::{Time, TimeError};
-pub use upload::{Done, Elapsed, Failure, Journal, StepError, Upload, UploadError, pending};
+pub use upload::{
+    Cause, Done, Elapsed, Failure, Journal, Pending, StepError, Unreadable, Upload, UploadError,
+    pending,
+};
 pub use validate::{Context, Report, RequiredFiles, SizeBudget, TimingValidator, Validator};

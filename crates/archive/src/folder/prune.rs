@@ -79,10 +79,7 @@ impl Archive {
 
     /// Removes old files that belong to no entry and to no upload under way, and unfinished ones wherever this program writes.
     fn remove_strays(&self, pruned: &mut Pruned) -> Result<(), ArchiveError> {
-        let uploads: BTreeSet<EntryId> = crate::upload::pending(self)?
-            .iter()
-            .map(|upload| upload.id)
-            .collect();
+        let uploads = crate::upload::pending(self)?.ids();
         let mut known: BTreeSet<EntryId> = self.files()?.into_iter().map(|(id, _)| id).collect();
         known.extend(&uploads);
         let id = |name: &str, ends: &[&str]| -> Option<EntryId> {

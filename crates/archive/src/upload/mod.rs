@@ -4,7 +4,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::{self, TryLockError};
 use std::io;
@@ -68,15 +68,47 @@ pub struct Failure {
     pub why: String,
     /// How long it took to fail, in seconds.
     pub seconds: f64,
+    /// Whether trying again cannot help, so that the upload has to be given up.
+    #[serde(default)]
+    pub lasting: bool,
+}
+
+/// What a step that fails says of that.
+pub trait Cause: fmt::Display + fmt::Debug {
+    /// Whether trying again cannot help: what the step needs is not there any more.
+    fn is_lasting(&self) -> bool {
+        false
+    }
+}
+
+impl Cause for String {}
+impl Cause for &str {}
+
+/// What [`pending`] finds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Pending {
+    /// The uploads that have begun and are not finished, oldest first.
+    pub journals: Vec<Journal>,
+    /// Journals that cannot be used, sorted by path. Each stands for an upload that is not finished.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// A journal that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Its file.
+    pub path: PathBuf,
+    /// The upload, as the file is named; `None` when that is no id.
+    pub id: Option<EntryId>,
+    /// Why not.
+    pub why: String,
 }
 
 /// Why a step did not give its result.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError<E: fmt::Display + fmt::Debug> {
     /// It failed.
-    #[error(
-        "step `{step}` failed: {cause}; what was done before is kept, and the upload can be resumed"
-    )]
+    #[error("step `{step}` failed: {cause}; what was done before is kept")]
     Failed {
         /// The step.
         step: Step,
@@ -119,7 +151,7 @@ pub enum UploadError {
         id: EntryId,
     },
     /// The journal cannot be used.
-    #[error("the journal `{}` cannot be used: {why}; delete it to give the upload up", path.display())]
+    #[error("the journal `{}` cannot be used: {why}", path.display())]
     Malformed {
         /// Its file.
         path: PathBuf,
@@ -209,7 +241,7 @@ impl<'a> Upload<'a> {
     ) -> Result<T, StepError<E>>
     where
         T: Serialize + DeserializeOwned,
-        E: fmt::Display + fmt::Debug,
+        E: Cause,
     {
         let journal = |cause| StepError::Journal { step, cause };
         if let Some(done) = self.journal.done.get(&step) {
@@ -235,8 +267,12 @@ impl<'a> Upload<'a> {
                 Ok(result)
             }
             Err(cause) => {
-                let why = cause.to_string();
-                self.journal.failed = Some(Failure { step, why, seconds });
+                self.journal.failed = Some(Failure {
+                    step,
+                    why: cause.to_string(),
+                    seconds,
+                    lasting: cause.is_lasting(),
+                });
                 // The step's own error is the one to tell; without its line in the journal the upload is resumed all the same.
                 let _ = self.write();
                 Err(StepError::Failed { step, cause })
@@ -249,10 +285,20 @@ impl<'a> Upload<'a> {
     /// # Errors
     /// [`UploadError::Archive`] when it cannot be deleted.
     pub fn finish(self) -> Result<(), UploadError> {
-        let removed = durable::remove(&self.path)
-            .and_then(|_| durable::remove(&self.path.with_extension("lock")))
-            .and_then(|_| durable::sync_folder(durable::parent(&self.path)));
-        removed.map_err(|cause| failed("delete", &self.path, cause))
+        delete(&self.path)
+    }
+
+    /// Gives an upload up whatever its journal holds. What it made stays.
+    ///
+    /// # Errors
+    /// [`UploadError::Missing`] if there is none; [`UploadError::Busy`] while another process has it; [`UploadError::Archive`].
+    pub fn forget(archive: &Archive, id: EntryId) -> Result<(), UploadError> {
+        let path = journal_path(archive, id);
+        if path.symlink_metadata().is_err() {
+            return Err(UploadError::Missing { id });
+        }
+        let _lock = hold(archive, id)?;
+        delete(&path)
     }
 
     fn write(&self) -> Result<(), UploadError> {
@@ -273,12 +319,11 @@ impl fmt::Debug for Upload<'_> {
     }
 }
 
-/// The uploads that have begun and are not finished, oldest first. One may be held by a process that is just doing it. Journals that
-/// cannot be read are left out; [`Upload::resume`] says why.
+/// The uploads that are not finished. One may be held by a process that is just doing it.
 ///
 /// # Errors
 /// [`ArchiveError::Io`] when the folder cannot be read.
-pub fn pending(archive: &Archive) -> Result<Vec<Journal>, ArchiveError> {
+pub fn pending(archive: &Archive) -> Result<Pending, ArchiveError> {
     let folder = archive.root().join("uploads");
     let broken = |cause| ArchiveError::Io {
         action: "list",
@@ -286,21 +331,50 @@ pub fn pending(archive: &Archive) -> Result<Vec<Journal>, ArchiveError> {
         cause,
     };
     let entries = match fs::read_dir(&folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Pending::default()),
         other => other.map_err(broken)?,
     };
-    let mut journals = Vec::new();
+    let mut pending = Pending::default();
     for entry in entries {
         let path = entry.map_err(broken)?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "json")
-        {
-            journals.extend(read(&path).ok().flatten());
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        match read(&path) {
+            Ok(journal) => pending.journals.extend(journal),
+            Err(error) => pending.unreadable.push(Unreadable {
+                id: path
+                    .file_stem()
+                    .and_then(|name| name.to_str()?.parse().ok()),
+                why: match error {
+                    UploadError::Malformed { why, .. } => why,
+                    UploadError::Archive(ArchiveError::Io { cause, .. }) => cause.to_string(),
+                    other => other.to_string(),
+                },
+                path,
+            }),
         }
     }
-    journals.sort_by_key(|journal| journal.id);
-    Ok(journals)
+    pending.journals.sort_by_key(|journal| journal.id);
+    pending.unreadable.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(pending)
+}
+
+impl Pending {
+    /// The ids of all, those whose journals cannot be used as well. Their entries, if there are any yet, are still to be pushed.
+    pub fn ids(&self) -> BTreeSet<EntryId> {
+        let read = self.journals.iter().map(|journal| journal.id);
+        let unreadable = self.unreadable.iter().filter_map(|one| one.id);
+        read.chain(unreadable).collect()
+    }
+}
+
+/// Deletes a journal and its lock, which the caller holds.
+fn delete(path: &Path) -> Result<(), UploadError> {
+    let removed = durable::remove(path)
+        .and_then(|_| durable::remove(&path.with_extension("lock")))
+        .and_then(|_| durable::sync_folder(durable::parent(path)));
+    removed.map_err(|cause| failed("delete", path, cause))
 }
 
 fn journal_path(archive: &Archive, id: EntryId) -> PathBuf {
@@ -340,16 +414,25 @@ fn is_at(_: &fs::File, path: &Path) -> io::Result<bool> {
     Ok(path.exists())
 }
 
+#[derive(Deserialize)]
+struct Format {
+    version: u32,
+}
+
 fn read(path: &Path) -> Result<Option<Journal>, UploadError> {
     let Some(json) = durable::read(path).map_err(|cause| failed("read", path, cause))? else {
         return Ok(None);
     };
-    let journal: Journal =
-        serde_json::from_slice(&json).map_err(|error| malformed(path, &error))?;
-    if journal.version != VERSION {
-        let why = format!("it has version {}", journal.version);
+    // The version first: the rest of another one may have another form.
+    let format: Format = serde_json::from_slice(&json).map_err(|error| malformed(path, &error))?;
+    if format.version != VERSION {
+        let why = format!(
+            "it has version {}, of another version of Larder",
+            format.version
+        );
         return Err(malformed(path, &why));
     }
+    let journal = serde_json::from_slice(&json).map_err(|error| malformed(path, &error))?;
     Ok(Some(journal))
 }
 

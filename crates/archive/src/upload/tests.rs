@@ -66,7 +66,7 @@ fn a_failing_step_names_itself_and_the_rest_is_resumed() {
         assert!(failed.contains(&format!("`{step}`")), "{failed}");
         assert!(failed.contains("on fire"), "{failed}");
         assert_eq!(executed, Step::ALL[..=at]);
-        let pending = pending(&scene.archive).unwrap();
+        let pending = pending(&scene.archive).unwrap().journals;
         assert_eq!(pending.len(), 1);
         assert_eq!(pending[0].done.len(), at);
         let failure = pending[0].failed.as_ref().unwrap();
@@ -78,7 +78,7 @@ fn a_failing_step_names_itself_and_the_rest_is_resumed() {
         executed.clear();
         scene.upload(None, &mut executed).unwrap();
         assert_eq!(executed, Step::ALL[at..], "no step is done twice");
-        assert!(super::pending(&scene.archive).unwrap().is_empty());
+        assert_eq!(super::pending(&scene.archive).unwrap(), Pending::default());
         let left = fs::read_dir(scene.archive.root().join("uploads")).unwrap();
         assert_eq!(left.count(), 0);
     }
@@ -129,7 +129,9 @@ fn one_process_at_a_time_has_an_upload() {
         Upload::resume(&scene.archive, scene.id, &now),
         Err(UploadError::Missing { .. })
     ));
-    assert_eq!(pending(&scene.archive).unwrap(), [other.journal().clone()]);
+    let pending = pending(&scene.archive).unwrap();
+    assert_eq!(pending.journals, [other.journal().clone()]);
+    assert_eq!(pending.ids(), [other.journal().id].into());
 }
 
 #[cfg(unix)]
@@ -167,20 +169,81 @@ fn steps_come_in_their_order() {
 }
 
 #[test]
-fn journals_that_cannot_be_read_say_so() {
+fn journals_that_cannot_be_read_are_told_and_can_be_given_up() {
     let scene = Scene::new();
     let now = || Duration::ZERO;
     scene.archive.prepare().unwrap();
     let path = journal_path(&scene.archive, scene.id);
-    for bad in [
-        "",
-        "{}",
-        r#"{"version":2,"id":"00000000000000000000000000","begun":"1970-01-01T00:00:00Z","done":{},"failed":null}"#,
+    let other = path.with_file_name("notes.json");
+    fs::write(&other, "{}").unwrap();
+    for (bad, words) in [
+        ("", "EOF"),
+        ("{}", "version"),
+        (
+            r#"{"version":2,"steps":"of another form"}"#,
+            "it has version 2, of another version of Larder",
+        ),
     ] {
         fs::write(&path, bad).unwrap();
         let refused = Upload::resume(&scene.archive, scene.id, &now).unwrap_err();
         assert!(refused.to_string().contains("uploads"), "{refused}");
-        assert!(pending(&scene.archive).unwrap().is_empty());
+        let found = pending(&scene.archive).unwrap();
+        assert!(found.journals.is_empty());
+        assert_eq!(found.ids(), [scene.id].into());
+        let [one, stray] = found.unreadable.as_slice() else {
+            panic!("{found:?}");
+        };
+        assert_eq!((&one.path, one.id), (&path, Some(scene.id)));
+        assert!(one.why.contains(words), "{one:?}");
+        assert_eq!((&stray.path, stray.id), (&other, None));
+        // Nobody gives up what another process is at.
+        let lock = hold(&scene.archive, scene.id).unwrap();
+        assert!(matches!(
+            Upload::forget(&scene.archive, scene.id),
+            Err(UploadError::Busy { .. })
+        ));
+        drop(lock);
+        Upload::forget(&scene.archive, scene.id).unwrap();
+        assert!(!path.exists() && other.exists());
+        assert!(matches!(
+            Upload::forget(&scene.archive, scene.id),
+            Err(UploadError::Missing { .. })
+        ));
     }
     assert!(scene.folder.path().exists());
+}
+
+#[test]
+fn a_failure_that_stays_is_written_down_as_such() {
+    #[derive(Debug)]
+    struct Gone;
+    impl fmt::Display for Gone {
+        fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+            to.write_str("it is gone")
+        }
+    }
+    impl Cause for Gone {
+        fn is_lasting(&self) -> bool {
+            true
+        }
+    }
+    let scene = Scene::new();
+    let now = || Duration::ZERO;
+    let mut upload = Upload::begin(&scene.archive, scene.id, Time::default(), &now).unwrap();
+    let lasting = |upload: &Upload<'_>| upload.journal().failed.as_ref().unwrap().lasting;
+    upload
+        .step::<u32, _>(Step::Collect, |_| Err("not yet"))
+        .unwrap_err();
+    assert!(!lasting(&upload));
+    upload
+        .step::<u32, _>(Step::Collect, |_| Err(Gone))
+        .unwrap_err();
+    assert!(lasting(&upload));
+    let journals = pending(&scene.archive).unwrap().journals;
+    assert_eq!(journals, [upload.journal().clone()]);
+    // Journals of before say nothing of it.
+    let mut old: serde_json::Value = serde_json::from_slice(&scene.journal()).unwrap();
+    old["failed"].as_object_mut().unwrap().remove("lasting");
+    let old: Journal = serde_json::from_value(old).unwrap();
+    assert!(!old.failed.unwrap().lasting);
 }

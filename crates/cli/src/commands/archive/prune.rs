@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use larder_archive::{EntryId, Retention, plan_prune};
+use larder_archive::{EntryId, Retention, pending, plan_prune};
 use serde_json::json;
 
 use crate::args::ArchiveArgs;
@@ -36,7 +36,9 @@ pub(super) fn prune(context: &Context<'_>, args: &ArchiveArgs, asked: &PruneArgs
         .mirrors(context)
         .held()
         .map_err(status::mirror_usage)?;
-    let held = |id: EntryId| on_its_way.contains(&id.to_string());
+    let unfinished = pending(&place.archive).map_err(|error| failed(&error))?;
+    let unfinished = unfinished.ids();
+    let held = |id: EntryId| on_its_way.contains(&id.to_string()) || unfinished.contains(&id);
     let (entries, strays, freed) = if asked.dry {
         let listing = place.listing()?;
         let going = plan_prune(&listing.summaries, &retention, now, &held);

@@ -91,9 +91,15 @@ fn tell(context: &Context<'_>, args: &ArchiveArgs, place: &Place) -> Result<Stat
             .iter()
             .map(|(path, why)| json!({ "path": path, "why": why }))
             .collect();
-        let uploads: Vec<Value> = unfinished
-            .iter()
+        let journals = unfinished.journals.iter();
+        let uploads: Vec<Value> = journals
             .map(|one| json!({ "id": one.id, "begun": one.begun, "failed": one.failed }))
+            .chain(
+                unfinished
+                    .unreadable
+                    .iter()
+                    .map(unfinished::unreadable_value),
+            )
             .collect();
         let value = json!({
             "pending": records(&status.pending),
@@ -122,8 +128,11 @@ fn tell(context: &Context<'_>, args: &ArchiveArgs, place: &Place) -> Result<Stat
     for (path, why) in &status.damaged {
         say(&format!("larder: {}: {why}", path.display()));
     }
-    for journal in &unfinished {
+    for journal in &unfinished.journals {
         let _ = writeln!(text, "{}", unfinished::line(journal));
+    }
+    for one in &unfinished.unreadable {
+        let _ = writeln!(text, "{}", unfinished::unreadable(one));
     }
     if text.is_empty() {
         text.push_str("nothing is on its way\n");

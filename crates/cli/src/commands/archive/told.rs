@@ -247,11 +247,11 @@ pub(super) fn reasons(entry: &ArchiveEntry) -> Vec<String> {
         .collect()
 }
 
-/// Tells of a step that failed.
+/// Tells of a step that failed: why, and what to do.
 pub(super) fn step_failed(
     id: EntryId,
     step: Step,
-    why: &str,
+    (why, advice): (&str, &str),
     json: bool,
     code: u8,
 ) -> Result<(), Usage> {
@@ -259,7 +259,7 @@ pub(super) fn step_failed(
         let value = json!({
             "version": record::VERSION,
             "exit_code": code,
-            "error": { "kind": "step-failed", "step": step, "message": why },
+            "error": { "kind": "step-failed", "step": step, "message": why, "advice": advice },
             "id": id,
         });
         print(&format!("{value:#}\n"))?;
@@ -270,6 +270,6 @@ pub(super) fn step_failed(
     for line in lines {
         say(&format!("  {line}"));
     }
-    say("  what was done is kept: `larder archive upload --resume` goes on");
+    say(&format!("  {advice}"));
     Ok(())
 }

@@ -9,8 +9,9 @@ use std::time::Instant;
 use larder_archive::attest::{SecretKey, attest};
 use larder_archive::outbox::DrainOptions;
 use larder_archive::{
-    Archive, ArchiveEntry, ArchiveError, Attest, Bundle, EntryId, EntryStatus, Finding, GateInput, Regressions,
-    Severity, Step, StepError, TaskSummary, Upload, evaluate, last_accepted, verdict,
+    Archive, ArchiveEntry, ArchiveError, Attest, Bundle, BundleError, EntryId, EntryStatus,
+    Finding, GateInput, Regressions, Severity, Step, StepError, TaskSummary, Upload, evaluate,
+    last_accepted, verdict,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -27,7 +28,7 @@ use super::mirrors::Mirrors;
 use super::since;
 use super::status;
 use super::told::{self, Synced};
-use super::unfinished::{begin, forget};
+use super::unfinished::{Trouble, advice, begin, forget};
 use super::{Place, dry, failed, folder, measure, repositories, words};
 
 /// Who made what an attestation is about, for those who trust the key.
@@ -36,7 +37,7 @@ const BUILDER: &str = "urn:larder:archive-upload";
 /// Why an upload did not reach its end.
 enum Stop {
     /// A step failed: its name, and why.
-    Step(Step, String),
+    Step(Step, Trouble),
     /// Something around the steps failed.
     Usage(Usage),
 }
@@ -50,7 +51,7 @@ impl From<Usage> for Stop {
 pub(super) fn upload(context: &Context<'_>, args: &ArchiveArgs, asked: &UploadArgs) -> Outcome {
     if let Some(id) = &asked.forget {
         let place = Place::find(context, args)?;
-        return forget(&place.archive, id);
+        return forget(&place.archive, id, args.json);
     }
     context.with_session(None, &Reuse::default(), |session| {
         let settings = &session.workspace.settings.archive;
@@ -94,7 +95,8 @@ pub(super) fn upload(context: &Context<'_>, args: &ArchiveArgs, asked: &UploadAr
                 } else {
                     exit::UNFINISHED
                 };
-                told::step_failed(id, step, &why, args.json, code)?;
+                let advice = advice(upload.journal(), why.lasting);
+                told::step_failed(id, step, (&why.why, &advice), args.json, code)?;
                 Ok(code)
             }
         }
@@ -155,6 +157,23 @@ fn unknown(collected: &Collected) -> Vec<Finding> {
     missing.map(finding).collect()
 }
 
+/// What differs from what the run read. What is signed, tagged or pushed is what was built and passed its gates, or nothing.
+fn since_the_run(
+    session: &Session<'_>,
+    collected: &Collected,
+) -> Result<Vec<Finding>, Trouble> {
+    let found = since::changed(session, &collected.manifests)?;
+    let git = &session.workspace.settings.archive.git;
+    let promised = collected.asked.attest || git.push || git.tag.is_some();
+    match found.first() {
+        Some(first) if promised => Err(Trouble {
+            why: format!("{}\nrun again and archive that run", first.message),
+            lasting: true,
+        }),
+        _ => Ok(found),
+    }
+}
+
 /// Reads the key that signs.
 fn secret_key(path: &Path) -> Result<SecretKey, Usage> {
     let unusable = |why: String| {
@@ -201,20 +220,20 @@ impl Work<'_, '_> {
     }
 
     /// Does one step and tells of it.
-    fn step<T: Serialize + DeserializeOwned>(
+    fn step<T: Serialize + DeserializeOwned, E: Into<Trouble>>(
         &self,
         upload: &mut Upload<'_>,
         step: Step,
-        run: impl FnOnce(&Upload<'_>) -> Result<T, String>,
+        run: impl FnOnce(&Upload<'_>) -> Result<T, E>,
         detail: impl FnOnce(&T) -> String,
     ) -> Result<T, Stop> {
         let known = upload.journal().done.contains_key(&step);
         let cancel = &self.session.cancel;
         let result = upload.step(step, |upload| {
             if cancel.is_raised() {
-                return Err("interrupted".to_owned());
+                return Err("interrupted".to_owned().into());
             }
-            run(upload)
+            run(upload).map_err(Into::into)
         });
         let result = result.map_err(|error| match error {
             StepError::Failed { step, cause } => Stop::Step(step, cause),
@@ -237,7 +256,7 @@ impl Work<'_, '_> {
                 let mut collected = collect::collect(session, self.archive.root(), asked)?;
                 let unknown = unknown(&collected);
                 collected.findings.extend(unknown);
-                Ok(collected)
+                Ok::<_, String>(collected)
             },
             told::collected,
         )?;
@@ -246,7 +265,7 @@ impl Work<'_, '_> {
             Step::EntryCreation,
             |_| {
                 let run = collected.run.summary();
-                Ok(assemble::created(&session.root, settings, run))
+                Ok::<_, String>(assemble::created(&session.root, settings, run))
             },
             |_| id.to_string(),
         )?;
@@ -275,18 +294,9 @@ impl Work<'_, '_> {
             |_| {
                 let mut found = repositories::commits(&session.root, &settings.git, id)?;
                 if !found.commits.is_empty() {
-                    found.findings = since::changed(session, &collected.manifests)?;
+                    found.findings = since_the_run(session, &collected)?;
                 }
-                let git = &settings.git;
-                let promised = collected.asked.attest || git.push || git.tag.is_some();
-                match found.findings.first() {
-                    // What is signed, tagged or pushed is what was built and passed its gates, or nothing.
-                    Some(first) if promised => Err(format!(
-                        "{}\n  run again and archive that run; `larder archive upload --forget={id}` gives this one up",
-                        first.message
-                    )),
-                    _ => Ok(found),
-                }
+                Ok::<_, Trouble>(found)
             },
             told::repositories,
         )?;
@@ -295,7 +305,7 @@ impl Work<'_, '_> {
             upload,
             Step::Tagging,
             |_| {
-                Ok(Tags {
+                Ok::<_, String>(Tags {
                     entry: collected.asked.tags.iter().cloned().collect(),
                     git: settings
                         .git
@@ -323,12 +333,7 @@ impl Work<'_, '_> {
             |upload| self.save(assemble::entry(upload, &parts), &collected),
             told::saved,
         )?;
-        let synced = self.step(
-            upload,
-            Step::Sync,
-            |_| self.sync(&entry, &tags),
-            told::synced,
-        )?;
+        let synced = self.step(upload, Step::Sync, |_| self.sync(&entry, &tags), told::synced)?;
         self.step(
             upload,
             Step::Porcelain,
@@ -411,7 +416,7 @@ impl Work<'_, '_> {
         })
     }
 
-    fn save(&self, mut entry: ArchiveEntry, collected: &Collected) -> Result<ArchiveEntry, String> {
+    fn save(&self, mut entry: ArchiveEntry, collected: &Collected) -> Result<ArchiveEntry, Trouble> {
         let logs = collect::logs(self.session, collected.run.summary());
         entry.findings.extend(collected.missing(&logs));
         let bundle = Bundle {
@@ -422,7 +427,7 @@ impl Work<'_, '_> {
         };
         let key = match (&self.key, collected.asked.attest) {
             (None, true) => {
-                return Err("the upload began with --attest: give the key again".to_owned());
+                return Err("the upload began with --attest: give the key again".to_owned().into());
             }
             (key, _) => key.as_ref(),
         };
@@ -431,9 +436,11 @@ impl Work<'_, '_> {
             attest(entry, BUILDER, key).map_err(|error| words(&error))
         };
         let sign: Option<Attest<'_>> = key.map(|_| &sign as Attest<'_>);
-        self.archive
-            .keep(&bundle, sign)
-            .map_err(|error| words(&error))
+        self.archive.keep(&bundle, sign).map_err(|error| Trouble {
+            why: words(&error),
+            // What was digested is not there any more.
+            lasting: matches!(error, ArchiveError::Bundle(BundleError::Changed { .. })),
+        })
     }
 
     /// Tags and pushes the repositories.
