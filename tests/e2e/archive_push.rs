@@ -23,6 +23,23 @@ fn fails(outcome: &Outcome, code: i32, words: &[&str]) {
 }
 
 #[test]
+fn flags_that_an_upload_under_way_cannot_take_are_refused() {
+    let sandbox = workspace("git.push = true\n");
+    commit(&sandbox.root(), "new");
+    hook(&sandbox, "main", "exit 1");
+    assert_eq!(sandbox.larder("archive upload").code, 3);
+    hook(&sandbox, "main", "exit 0");
+    for flag in ["--tag v1", "--note n", "--no-gates", "--trigger ci"] {
+        for what in ["--resume", "--forget=0"] {
+            let outcome = sandbox.larder(&format!("archive upload {what} {flag}"));
+            let name = flag.split(' ').next().unwrap();
+            fails(&outcome, 2, &["cannot be used with", name]);
+        }
+    }
+    assert_eq!(sandbox.larder("archive upload --resume --wait").code, 0);
+}
+
+#[test]
 fn a_journal_that_cannot_be_read_is_told_and_can_be_given_up() {
     let sandbox = workspace("git.push = true\n");
     commit(&sandbox.root(), "new");
@@ -95,4 +112,34 @@ fn an_artifact_that_changed_meanwhile_is_no_upload_to_resume() {
     assert_eq!(outcome.code, 0, "{}", outcome.all());
     let status = sandbox.larder("archive status");
     assert_eq!(status.stdout, "nothing is on its way\n");
+}
+
+#[test]
+fn a_resumed_upload_is_signed_if_it_began_so_and_not_otherwise() {
+    let sandbox = workspace("git.commit = true\n");
+    let made = std::process::Command::new("openssl")
+        .args(["genpkey", "-algorithm", "ed25519", "-out", "key.pem"])
+        .current_dir(sandbox.base())
+        .output()
+        .unwrap();
+    assert!(made.status.success());
+    let signed = " --attest ../key.pem";
+    for (begun, other, words) in [
+        (signed, "", "the upload began with `--attest`"),
+        ("", signed, "the upload began without `--attest`"),
+    ] {
+        sandbox.write("README", begun);
+        let lock = sandbox.path(".git/index.lock");
+        std::fs::write(&lock, "").unwrap();
+        let outcome = sandbox.larder(&format!("archive upload{begun}"));
+        fails(&outcome, 3, &["step `repo_commits` failed", "--resume"]);
+        std::fs::remove_file(&lock).unwrap();
+        let outcome = sandbox.larder(&format!("archive upload --resume{other}"));
+        fails(&outcome, 2, &[words]);
+        let outcome = sandbox.larder(&format!("archive upload --resume{begun}"));
+        assert_eq!(outcome.code, 0, "{}", outcome.all());
+        let id = newest(&sandbox);
+        let there = format!(".larder/archive/attestations/{id}.dsse.json");
+        assert_eq!(sandbox.exists(&there), !begun.is_empty());
+    }
 }

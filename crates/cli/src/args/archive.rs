@@ -98,11 +98,11 @@ pub struct UploadArgs {
     /// Sign what the entry holds with this ed25519 key (PKCS#8 PEM), as in-toto provenance
     #[arg(long, value_name = "KEY")]
     pub attest: Option<PathBuf>,
-    /// Go on with an upload that did not finish: this one, or the newest
-    #[arg(long, value_name = "ID", num_args = 0..=1, require_equals = true, default_missing_value = "", conflicts_with_all = ["dry", "forget"])]
+    /// Go on with an upload that did not finish: this one, or the newest. What it began with stays; `--attest` is given again
+    #[arg(long, value_name = "ID", num_args = 0..=1, require_equals = true, default_missing_value = "", conflicts_with_all = ["dry", "forget", "trigger", "tag", "note", "no_gates"])]
     pub resume: Option<String>,
     /// Give up an upload that did not finish
-    #[arg(long, value_name = "ID", conflicts_with = "dry")]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["dry", "trigger", "tag", "note", "no_gates", "wait", "attest"])]
     pub forget: Option<String>,
 }
 

@@ -260,6 +260,7 @@ impl Work<'_, '_> {
             },
             told::collected,
         )?;
+        self.check_key(upload, &collected)?;
         let created = self.step(
             upload,
             Step::EntryCreation,
@@ -347,6 +348,21 @@ impl Work<'_, '_> {
         Ok(entry.status)
     }
 
+    /// An upload that is resumed is signed if it began so, and not otherwise.
+    fn check_key(&self, upload: &Upload<'_>, collected: &Collected) -> Result<(), Usage> {
+        let id = upload.journal().id;
+        let is_kept = upload.journal().done.contains_key(&Step::IndexSave);
+        match (&self.key, collected.asked.attest) {
+            (None, true) if !is_kept => Err(Usage::new(format!(
+                "the upload began with `--attest`, and the key is not kept\n  give it again: `larder archive upload --resume={id} --attest KEY`"
+            ))),
+            (Some(_), false) => Err(Usage::new(format!(
+                "the upload began without `--attest`, and cannot be signed later\n  resume it without: `larder archive upload --resume={id}`"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// The last accepted entry of the workspace. What cannot be read is told of and passed over: it can be compared with nothing.
     fn previous(&self, workspace: &str, id: EntryId) -> Result<Option<ArchiveEntry>, Stop> {
         let mut listing = self.archive.list().map_err(|error| failed(&error))?;
@@ -425,12 +441,7 @@ impl Work<'_, '_> {
             extras: &logs.found,
             root: &self.session.root,
         };
-        let key = match (&self.key, collected.asked.attest) {
-            (None, true) => {
-                return Err("the upload began with --attest: give the key again".to_owned().into());
-            }
-            (key, _) => key.as_ref(),
-        };
+        let key = self.key.as_ref();
         let sign = |entry: &ArchiveEntry| {
             let key = key.ok_or("there is no key")?;
             attest(entry, BUILDER, key).map_err(|error| words(&error))
