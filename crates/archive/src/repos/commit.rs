@@ -1,4 +1,4 @@
-//! Commits what is dirty, submodules first, and tags commits.
+//! Commits what is dirty, submodules first.
 //! Runs no hook and no filter of another program, signs nothing and pushes nothing.
 
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use git2::{AttrCheckFlags, AttrValue, IndexAddOption, Oid, Repository, RepositoryState};
 
 use super::scan::{self, failed, path_of, scan, submodule_commit};
-use super::{RepoError, RepoState, shown};
+use super::{RepoError, RepoState};
 
 /// A commit that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,15 +15,6 @@ pub struct Committed {
     pub path: String,
     /// The new commit, as hexadecimal digits.
     pub commit: String,
-}
-
-/// A tag that is there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tagged {
-    /// The commit it names, as hexadecimal digits.
-    pub commit: String,
-    /// Whether it was made just now; otherwise it named this commit before.
-    pub created: bool,
 }
 
 /// Commits every dirty repository among those that `folder` lies in: submodules before what holds them, so that each commit names those
@@ -38,17 +29,8 @@ pub struct Tagged {
 /// [`RepoError::Unfit`] and [`RepoError::NoAuthor`] before anything is committed; [`RepoError::Commit`] with what was committed before.
 pub fn commit_dirty(folder: &Path, message: &str) -> Result<Vec<Committed>, RepoError> {
     let states = scan(folder)?;
-    let mut dirty: Vec<&RepoState> = states
-        .iter()
-        .filter(|state| state.head.is_some() && will_change(state, &states))
-        .collect();
-    // What lies within comes after in the scan, so backwards it comes first.
-    dirty.reverse();
-    for state in &dirty {
-        examine(state)?;
-    }
     let mut done = Vec::new();
-    for state in dirty {
+    for state in to_commit(&states)? {
         match one(&state.folder, message) {
             Ok(Some(commit)) => done.push(Committed {
                 path: state.path.clone(),
@@ -63,6 +45,23 @@ pub fn commit_dirty(folder: &Path, message: &str) -> Result<Vec<Committed>, Repo
         }
     }
     Ok(done)
+}
+
+/// The repositories that [`commit_dirty`] commits, in its order: the dirty ones, and those that hold one.
+///
+/// # Errors
+/// As [`commit_dirty`] before anything is committed.
+pub fn to_commit(states: &[RepoState]) -> Result<Vec<&RepoState>, RepoError> {
+    let mut dirty: Vec<&RepoState> = states
+        .iter()
+        .filter(|state| state.head.is_some() && will_change(state, states))
+        .collect();
+    // What lies within comes after in the scan, so backwards it comes first.
+    dirty.reverse();
+    for state in &dirty {
+        examine(state)?;
+    }
+    Ok(dirty)
 }
 
 /// Whether it is dirty, or will be as soon as what it holds is committed.
@@ -175,50 +174,4 @@ fn one(folder: &Path, message: &str) -> Result<Option<Oid>, git2::Error> {
     repository
         .commit(Some("HEAD"), &who, &who, message, &tree, &parents)
         .map(Some)
-}
-
-/// Makes an annotated tag at HEAD. A tag that names this commit already is fine; one that names another is never moved.
-///
-/// # Errors
-/// [`RepoError::TagExists`], [`RepoError::TagName`], [`RepoError::NothingToTag`], [`RepoError::NoAuthor`]; [`RepoError::Git`] when the
-/// repository cannot be read or written.
-pub fn tag(state: &RepoState, name: &str, message: &str) -> Result<Tagged, RepoError> {
-    let tag = || name.to_owned();
-    let reference = format!("refs/tags/{name}");
-    if name.starts_with('-') || !git2::Reference::is_valid_name(&reference) {
-        return Err(RepoError::TagName { tag: tag() });
-    }
-    let read = |source| failed(&state.folder, source);
-    let path = || shown(&state.path).to_owned();
-    if state.head.is_none() {
-        return Err(RepoError::NothingToTag { path: path() });
-    }
-    let repository = Repository::open(&state.folder).map_err(read)?;
-    let Some(commit) = scan::commit(&repository).map_err(read)? else {
-        return Err(RepoError::NothingToTag { path: path() });
-    };
-    if let Ok(found) = repository.find_reference(&reference) {
-        let at = found.peel(git2::ObjectType::Any).map_err(read)?.id();
-        if at == commit {
-            let commit = commit.to_string();
-            let created = false;
-            return Ok(Tagged { commit, created });
-        }
-        let (tag, path, at) = (tag(), path(), at.to_string());
-        return Err(RepoError::TagExists { tag, path, at });
-    }
-    let who = repository.signature().map_err(|_| RepoError::NoAuthor {
-        folder: state.folder.clone(),
-    })?;
-    repository
-        .find_object(commit, None)
-        .and_then(|object| repository.tag(name, &object, &who, message, false))
-        .map_err(|source| RepoError::Git {
-            action: "tag",
-            folder: state.folder.clone(),
-            source,
-        })?;
-    let commit = commit.to_string();
-    let created = true;
-    Ok(Tagged { commit, created })
 }

@@ -1,19 +1,26 @@
 //! The repositories a run belongs to: the main one and its submodules, read, committed and tagged through libgit2, pushed by git itself.
 //! Does not know what is archived; knows no terminal, no home and no environment but what it is given.
 
+mod archived;
 mod commit;
 mod failure;
 mod plan;
+mod process;
 mod push;
 mod scan;
+mod tag;
+mod words;
 
 use std::path::PathBuf;
 
-pub use commit::{Committed, Tagged, commit_dirty, tag};
+pub use archived::{Moved, Spot, archived, moved};
+pub use commit::{Committed, commit_dirty, to_commit};
 pub use failure::{PushFailure, Rejection};
-pub use plan::{Action, Blocked, PushPlan, PushStep, Skipped, plan};
+pub use plan::{Action, Blocked, PushPlan, PushStep, Skipped, plan, plan_tag};
+pub use process::Stop;
 pub use push::{Git, Outcome, PushReport, Pushed, push};
 pub use scan::scan;
+pub use tag::{Tagged, check_tag, tag, untag};
 
 /// One repository as it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]

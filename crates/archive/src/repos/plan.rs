@@ -1,15 +1,15 @@
 //! Decides what is pushed where, from what lies on disk.
 //! Talks to no remote and runs no program, so what a remote has got since the last fetch is not known.
 
-use std::fmt;
 use std::path::PathBuf;
 
 use git2::{Config, ErrorCode, Oid, Repository};
 
 use super::scan::{failed, submodule_commit};
-use super::{Head, RepoError, RepoState, Upstream, shown};
+use super::{Head, RepoError, RepoState, Upstream};
 
-/// What is to be done, submodules before what holds them, the main repository last. `Display` gives a line for each.
+/// What is to be done, submodules before what holds them, the main repository last. `Display` gives a line for each, and says so where
+/// one is not pushed since another cannot be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PushPlan {
     /// One for each repository.
@@ -32,9 +32,10 @@ pub struct PushStep {
 pub enum Action {
     /// Push these references there.
     Push {
-        /// The name of the remote.
+        /// The name of the remote, or its URL.
         remote: String,
-        /// Full names, `here:there`: the branch, then tags. Never with a `+`, so nothing is forced.
+        /// What here, and the full name there: `COMMIT:refs/heads/main`, or the same tag on both sides. Never with a `+`, so nothing
+        /// is forced.
         refs: Vec<String>,
         /// Commits that the remote lacks, as far as is known here.
         commits: usize,
@@ -102,20 +103,51 @@ pub enum Blocked {
     Nothing,
 }
 
-/// What pushing these repositories comes to. `tags` go along wherever a repository has them.
+/// What pushing the commits of these states comes to, each by its digits: what a branch gets meanwhile is not pushed. `coming` are the
+/// paths of repositories that will have one more commit by then, which has no digits yet.
 ///
-/// The branch that HEAD names goes where `git push` would take it: `branch.*.pushRemote`, `remote.pushDefault`, the upstream and
-/// `push.default` count.
+/// The branch goes where `git push` would take it: `branch.*.pushRemote`, `remote.pushDefault`, the upstream and `push.default` count.
 ///
 /// # Errors
 /// [`RepoError::Git`] when a repository cannot be read.
-pub fn plan(states: &[RepoState], tags: &[String]) -> Result<PushPlan, RepoError> {
+pub fn plan(states: &[RepoState], coming: &[String]) -> Result<PushPlan, RepoError> {
+    steps(states, &|repository, state, head| {
+        action(repository, head, coming.contains(&state.path))
+    })
+}
+
+/// What pushing a tag that all these repositories have or will have comes to. Meant for after their branches were pushed.
+///
+/// # Errors
+/// [`RepoError::Git`] when a repository cannot be read.
+pub fn plan_tag(states: &[RepoState], coming: &[String], tag: &str) -> Result<PushPlan, RepoError> {
+    let name = format!("refs/tags/{tag}");
+    steps(states, &|repository, state, head| {
+        if head.commit.is_none() && !coming.contains(&state.path) {
+            return Ok(Action::Skip(Skipped::NoCommit));
+        }
+        let config = repository.config()?.snapshot()?;
+        let branch = head.branch.as_deref();
+        Ok(match any_remote(repository, &config, branch)? {
+            None => Action::Skip(Skipped::NoRemote),
+            Some(remote) => Action::Push {
+                remote,
+                refs: vec![format!("{name}:{name}")],
+                commits: 0,
+            },
+        })
+    })
+}
+
+type Decide<'a> = &'a dyn Fn(&Repository, &RepoState, &Head) -> Result<Action, git2::Error>;
+
+fn steps(states: &[RepoState], decide: Decide<'_>) -> Result<PushPlan, RepoError> {
     let mut steps = Vec::new();
     for state in states.iter().rev() {
         let action = match &state.head {
             None => Action::Skip(Skipped::NotCheckedOut),
             Some(head) => Repository::open(&state.folder)
-                .and_then(|repository| action(&repository, head, tags))
+                .and_then(|repository| decide(&repository, state, head))
                 .map_err(|source| failed(&state.folder, source))?,
         };
         steps.push(PushStep {
@@ -127,76 +159,70 @@ pub fn plan(states: &[RepoState], tags: &[String]) -> Result<PushPlan, RepoError
     Ok(PushPlan { steps })
 }
 
-fn action(repository: &Repository, head: &Head, tags: &[String]) -> Result<Action, git2::Error> {
-    let Some(commit) = &head.commit else {
+fn action(repository: &Repository, head: &Head, coming: bool) -> Result<Action, git2::Error> {
+    let commit = head.commit.as_deref().map(Oid::from_str).transpose()?;
+    if commit.is_none() && !coming {
         return Ok(Action::Skip(Skipped::NoCommit));
-    };
+    }
+    let more = usize::from(coming);
     let config = repository.config()?.snapshot()?;
-    let Some(fallback) = any_remote(repository)? else {
+    let Some(fallback) = any_remote(repository, &config, head.branch.as_deref())? else {
         return Ok(Action::Skip(Skipped::NoRemote));
     };
-    let unpushed = unknown_to(repository, Oid::from_str(commit)?, "*")?;
-    let tags = own_tags(repository, tags);
+    let unpushed = unknown_to(repository, commit, "*")? + more;
     let Some(branch) = &head.branch else {
-        if unpushed > 0 {
-            return Ok(Action::Block(Blocked::Detached { unpushed }));
-        }
-        return Ok(if tags.is_empty() {
-            Action::Skip(Skipped::Detached)
+        return Ok(if unpushed > 0 {
+            Action::Block(Blocked::Detached { unpushed })
         } else {
-            push(
-                text(&config, "remote.pushDefault").unwrap_or(fallback),
-                None,
-                tags,
-                0,
-            )
+            Action::Skip(Skipped::Detached)
         });
     };
     let target = match target(&config, branch, fallback, unpushed) {
         Ok(target) => target,
         Err(other) => return Ok(other),
     };
-    let commit = Oid::from_str(commit)?;
-    let there = match &head.upstream {
-        Some(upstream) if target.follows => Some(upstream.clone()),
-        // The upstream's remote has lost the branch, or was never asked.
-        _ if target.follows => None,
-        _ => last_seen(repository, &target, commit)?,
+    let is_named = repository.find_remote(&target.remote).is_ok();
+    let there = match (&head.upstream, commit) {
+        (Some(upstream), _) if target.follows => Some(upstream.clone()),
+        // The upstream's remote has lost the branch, or was never asked; of a mere URL nothing is ever seen.
+        (_, Some(commit)) if !target.follows && is_named => last_seen(repository, &target, commit)?,
+        _ => None,
     };
     let commits = match &there {
         Some(Upstream {
             name,
             ahead,
             behind,
-        }) if *ahead > 0 && *behind > 0 => {
+        }) if *ahead + more > 0 && *behind > 0 => {
             return Ok(Action::Block(Blocked::Diverged {
                 upstream: name.clone(),
-                ahead: *ahead,
+                ahead: *ahead + more,
                 behind: *behind,
             }));
         }
-        Some(there) => there.ahead,
-        None => unknown_to(repository, commit, &format!("{}/*", target.remote))?,
+        Some(there) => there.ahead + more,
+        None if is_named => unknown_to(repository, commit, &format!("{}/*", target.remote))? + more,
+        None => unpushed,
     };
-    let is_there = commits == 0 && there.is_some();
-    if is_there && tags.is_empty() {
+    if commits == 0 && there.is_some() {
         return Ok(Action::Skip(Skipped::NothingToPush));
     }
-    let refs = format!("refs/heads/{branch}:refs/heads/{}", target.branch);
-    if !is_there && let Some(missing) = missing_submodule(repository, commit)? {
-        return Ok(Action::Block(missing));
-    }
-    let refs = (!is_there).then_some(refs);
-    Ok(push(target.remote, refs, tags, commits))
-}
-
-fn push(remote: String, branch: Option<String>, tags: Vec<String>, commits: usize) -> Action {
-    let refs = branch.into_iter().chain(tags).collect();
-    Action::Push {
-        remote,
-        refs,
+    let here = match commit {
+        // Such a commit names what its submodules are at, so none is missing.
+        _ if coming => format!("refs/heads/{branch}"),
+        Some(commit) => {
+            if let Some(missing) = missing_submodule(repository, commit)? {
+                return Ok(Action::Block(missing));
+            }
+            commit.to_string()
+        }
+        None => return Ok(Action::Skip(Skipped::NoCommit)),
+    };
+    Ok(Action::Push {
+        refs: vec![format!("{here}:refs/heads/{}", target.branch)],
+        remote: target.remote,
         commits,
-    }
+    })
 }
 
 struct Target {
@@ -279,8 +305,21 @@ fn text(config: &Config, name: &str) -> Option<String> {
         .filter(|value| !value.is_empty())
 }
 
-/// `origin`, or another remote when there is none of that name.
-fn any_remote(repository: &Repository) -> Result<Option<String>, git2::Error> {
+/// The remote that git would push to, or else one that it could: `origin`, or another when there is none of that name. A remote may be
+/// given by its URL alone.
+fn any_remote(
+    repository: &Repository,
+    config: &Config,
+    branch: Option<&str>,
+) -> Result<Option<String>, git2::Error> {
+    let of_branch = |what: &str| text(config, &format!("branch.{}.{what}", branch?));
+    let told = of_branch("pushRemote")
+        .or_else(|| text(config, "remote.pushDefault"))
+        // A branch that follows another one here goes nowhere.
+        .or_else(|| of_branch("remote").filter(|remote| remote != "."));
+    if told.is_some() {
+        return Ok(told);
+    }
     let remotes = repository.remotes()?;
     let names: Vec<&str> = remotes.iter().flatten().collect();
     Ok(names
@@ -290,8 +329,15 @@ fn any_remote(repository: &Repository) -> Result<Option<String>, git2::Error> {
         .map(|name| (*name).to_owned()))
 }
 
-/// Commits that no branch of these remotes is known to have.
-fn unknown_to(repository: &Repository, commit: Oid, remotes: &str) -> Result<usize, git2::Error> {
+/// Commits that no branch of these remotes is known to have; none before the first commit.
+fn unknown_to(
+    repository: &Repository,
+    commit: Option<Oid>,
+    remotes: &str,
+) -> Result<usize, git2::Error> {
+    let Some(commit) = commit else {
+        return Ok(0);
+    };
     let mut walk = repository.revwalk()?;
     walk.push(commit)?;
     walk.hide_glob(&format!("refs/remotes/{remotes}"))?;
@@ -334,7 +380,7 @@ fn missing_submodule(repository: &Repository, commit: Oid) -> Result<Option<Bloc
             continue;
         };
         let inner = submodule.open()?;
-        if inner.find_commit(entry.id()).is_err() || any_remote(&inner)?.is_none() {
+        if inner.find_commit(entry.id()).is_err() || inner.remotes()?.is_empty() {
             continue;
         }
         let mut walk = inner.revwalk()?;
@@ -352,111 +398,32 @@ fn missing_submodule(repository: &Repository, commit: Oid) -> Result<Option<Bloc
     Ok(None)
 }
 
-fn own_tags(repository: &Repository, tags: &[String]) -> Vec<String> {
-    tags.iter()
-        .map(|tag| format!("refs/tags/{tag}"))
-        .filter(|name| repository.find_reference(name).is_ok())
-        .map(|name| format!("{name}:{name}"))
-        .collect()
-}
-
 impl PushPlan {
+    /// The steps of repositories that lie in that of the step `at`.
+    pub(super) fn within(&self, at: usize) -> impl Iterator<Item = usize> {
+        let outer = &self.steps[at].path;
+        (0..self.steps.len()).filter(move |&other| {
+            let inner = &self.steps[other].path;
+            other != at
+                && (outer.is_empty()
+                    || inner
+                        .strip_prefix(outer)
+                        .is_some_and(|rest| rest.starts_with('/')))
+        })
+    }
+
+    /// The paths of repositories that cannot be pushed and lie in that of the step `at`, which is then not pushed either.
+    pub fn blocked_within(&self, at: usize) -> Vec<&str> {
+        self.within(at)
+            .map(|other| &self.steps[other])
+            .filter(|step| matches!(step.action, Action::Block(_)))
+            .map(|step| step.path.as_str())
+            .collect()
+    }
+
     /// Whether anything is blocked, so that the main repository would not be pushed.
     pub fn is_blocked(&self) -> bool {
         let mut actions = self.steps.iter().map(|step| &step.action);
         actions.any(|action| matches!(action, Action::Block(_)))
-    }
-}
-
-impl fmt::Display for PushPlan {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for step in &self.steps {
-            writeln!(to, "{}: {}", shown(&step.path), step.action)?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Push {
-                remote,
-                refs,
-                commits,
-            } => {
-                let refs: Vec<&str> = refs.iter().map(|one| short(one)).collect();
-                let (refs, plural) = (refs.join(", "), plural(*commits));
-                write!(to, "push {refs} to {remote}, {commits} commit{plural}")
-            }
-            Self::Skip(why) => write!(to, "{why}"),
-            Self::Block(why) => write!(to, "cannot be pushed: {why}"),
-        }
-    }
-}
-
-/// A reference as people name it.
-fn short(refs: &str) -> &str {
-    let here = refs.split_once(':').map_or(refs, |(here, _)| here);
-    here.strip_prefix("refs/heads/")
-        .or_else(|| here.strip_prefix("refs/tags/"))
-        .unwrap_or(here)
-}
-
-fn plural(count: usize) -> &'static str {
-    if count == 1 { "" } else { "s" }
-}
-
-impl fmt::Display for Skipped {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        to.write_str(match self {
-            Self::NothingToPush => "nothing to push",
-            Self::Detached => "nothing to push: HEAD is detached, at a commit that a remote has",
-            Self::NoRemote => "nothing to push to: there is no remote",
-            Self::NoCommit => "nothing to push: there is no commit yet",
-            Self::NotCheckedOut => "nothing to push: the submodule is not checked out",
-        })
-    }
-}
-
-impl fmt::Display for Blocked {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Detached { unpushed } => write!(
-                to,
-                "HEAD is detached, and {unpushed} commit{} on no branch of a remote\n  \
-                 `git switch -c NAME` keeps them on a branch, which can be pushed",
-                if *unpushed == 1 { " is" } else { "s are" }
-            ),
-            Self::NoUpstream { branch, remote } => write!(
-                to,
-                "the branch `{branch}` has no upstream\n  \
-                 `git push --set-upstream {remote} {branch}` pushes it and gives it one"
-            ),
-            Self::Diverged {
-                upstream,
-                ahead,
-                behind,
-            } => write!(
-                to,
-                "it has {ahead} commit{} that `{upstream}` lacks, which has {behind} that are not here\n  \
-                 `git pull --rebase` or `git pull` brings them together; nothing is forced",
-                plural(*ahead)
-            ),
-            Self::OtherName { branch, upstream } => write!(
-                to,
-                "the branch `{branch}` follows `{upstream}`, which has another name\n  \
-                 `git config push.default upstream` says that this is meant"
-            ),
-            Self::SubmoduleMissing { submodule, commit } => write!(
-                to,
-                "it refers to the commit {commit} of `{submodule}`, which is on no branch that is or will be pushed\n  \
-                 put it on a branch there and push that, or commit another one here"
-            ),
-            Self::Nothing => write!(
-                to,
-                "`push.default` is `nothing`\n  push it by hand, or change that"
-            ),
-        }
     }
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::failure::{PushFailure, Rejection};
 use super::plan::{Action, Blocked, PushPlan, PushStep, Skipped};
+use super::process::{self, Stop};
 use super::shown;
 
 /// The git program, and the environment it runs in.
@@ -20,6 +21,10 @@ pub struct Git {
     pub program: PathBuf,
     /// The whole environment: `HOME`, `PATH`, `SSH_AUTH_SOCK` and all that git, ssh and hooks look at.
     pub environment: Vec<(OsString, OsString)>,
+    /// Whether git gets a process group of its own, so that a stop ends its hooks and helpers for certain. Outside of the group that a
+    /// terminal listens to nobody can be asked for a password, so where there is a terminal this is `false`: an interrupt typed there
+    /// reaches all anyway.
+    pub own_group: bool,
 }
 
 /// What became of each step of a plan, in its order. `Display` gives a line for each, and all errors together.
@@ -51,6 +56,8 @@ pub enum Outcome {
     Blocked(Blocked),
     /// Git did not push.
     Failed(PushFailure),
+    /// It was told to stop before git had pushed, or before it began.
+    Interrupted,
     /// Git was not run, since repositories within this one were not pushed.
     NotTried {
         /// Their paths.
@@ -77,9 +84,17 @@ const OF_ONE_REPOSITORY: [&str; 12] = [
 /// Pushes what the plan names, at most `workers` at a time. A repository is pushed after all that lie within it, and only if none of them
 /// failed; so the main one is the last. What fails stops none that do not hold it. The remote checks of git itself stay: hooks run, and a
 /// repository is not pushed when a submodule is at a commit that no remote has.
-pub fn push(plan: &PushPlan, git: &Git, workers: NonZeroUsize) -> PushReport {
+///
+/// `stop` is asked again and again: once it wants a stop, pushes under way are ended and none begins.
+pub fn push(
+    plan: &PushPlan,
+    git: &Git,
+    workers: NonZeroUsize,
+    stop: &(dyn Fn() -> Stop + Sync),
+) -> PushReport {
     let board = Board {
-        steps: &plan.steps,
+        plan,
+        stop,
         done: Mutex::new(vec![State::Waiting; plan.steps.len()]),
         changed: Condvar::new(),
     };
@@ -123,7 +138,8 @@ enum State {
 }
 
 struct Board<'a> {
-    steps: &'a [PushStep],
+    plan: &'a PushPlan,
+    stop: &'a (dyn Fn() -> Stop + Sync),
     done: Mutex<Vec<State>>,
     changed: Condvar,
 }
@@ -145,13 +161,16 @@ impl Board<'_> {
             done[next] = State::AtWork;
             let failed = self.failed_within(next, &done);
             drop(done);
-            let step = &self.steps[next];
+            let step = &self.plan.steps[next];
             let start = Instant::now();
             let (outcome, ran) = match &step.action {
                 Action::Skip(why) => (Outcome::Skipped(why.clone()), false),
                 Action::Block(why) => (Outcome::Blocked(why.clone()), false),
                 Action::Push { .. } if !failed.is_empty() => (not_tried(failed), false),
-                Action::Push { remote, refs, .. } => (run(step, remote, refs, git), true),
+                Action::Push { .. } if (self.stop)() != Stop::Not => (Outcome::Interrupted, false),
+                Action::Push { remote, refs, .. } => {
+                    (run(step, remote, refs, git, self.stop), true)
+                }
             };
             let duration = if ran { start.elapsed() } else { Duration::ZERO };
             done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
@@ -162,32 +181,20 @@ impl Board<'_> {
 
     /// The first one that waits for nothing.
     fn next(&self, done: &[State]) -> Option<usize> {
-        (0..self.steps.len()).find(|&at| {
+        (0..done.len()).find(|&at| {
             let ready = |&within: &usize| matches!(done[within], State::Done(..));
-            matches!(done[at], State::Waiting) && self.within(at).all(|within| ready(&within))
-        })
-    }
-
-    /// The steps of repositories that lie in that of `at`.
-    fn within(&self, at: usize) -> impl Iterator<Item = usize> {
-        let outer = &self.steps[at].path;
-        (0..self.steps.len()).filter(move |&other| {
-            let inner = &self.steps[other].path;
-            other != at
-                && (outer.is_empty()
-                    || inner
-                        .strip_prefix(outer)
-                        .is_some_and(|rest| rest.starts_with('/')))
+            matches!(done[at], State::Waiting) && self.plan.within(at).all(|within| ready(&within))
         })
     }
 
     fn failed_within(&self, at: usize, done: &[State]) -> Vec<String> {
-        self.within(at)
+        self.plan
+            .within(at)
             .filter(|&other| match &done[other] {
                 State::Done(outcome, _) => outcome.is_failure(),
                 State::Waiting | State::AtWork => true,
             })
-            .map(|other| self.steps[other].path.clone())
+            .map(|other| self.plan.steps[other].path.clone())
             .collect()
     }
 }
@@ -196,7 +203,13 @@ fn not_tried(because: Vec<String>) -> Outcome {
     Outcome::NotTried { because }
 }
 
-fn run(step: &PushStep, remote: &str, refs: &[String], git: &Git) -> Outcome {
+fn run(
+    step: &PushStep,
+    remote: &str,
+    refs: &[String],
+    git: &Git,
+    stops: &dyn Fn() -> Stop,
+) -> Outcome {
     let mut command = Command::new(&git.program);
     command
         .env_clear()
@@ -211,8 +224,9 @@ fn run(step: &PushStep, remote: &str, refs: &[String], git: &Git) -> Outcome {
     for name in OF_ONE_REPOSITORY {
         command.env_remove(name);
     }
-    let output = match command.output() {
-        Ok(output) => output,
+    let output = match process::output(&mut command, git.own_group, stops) {
+        Ok(Some(output)) => output,
+        Ok(None) => return Outcome::Interrupted,
         Err(cause) => {
             return Outcome::Failed(PushFailure {
                 why: Rejection::NotStarted,
@@ -231,6 +245,15 @@ fn run(step: &PushStep, remote: &str, refs: &[String], git: &Git) -> Outcome {
 }
 
 impl Outcome {
+    /// Whether the remote has commits that are not here, so that only other commits than these can be pushed.
+    pub fn is_diverged(&self) -> bool {
+        match self {
+            Self::Blocked(why) => matches!(why, Blocked::Diverged { .. }),
+            Self::Failed(failure) => matches!(failure.why, Rejection::NotFastForward { .. }),
+            _ => false,
+        }
+    }
+
     /// Whether something that should be at a remote is not.
     pub fn is_failure(&self) -> bool {
         !matches!(self, Self::Pushed | Self::Skipped(_))
@@ -252,6 +275,7 @@ impl fmt::Display for PushReport {
                 Outcome::Skipped(why) => why.to_string(),
                 Outcome::Blocked(why) => format!("not pushed: {why}"),
                 Outcome::Failed(why) => format!("not pushed: {why}"),
+                Outcome::Interrupted => "not pushed: interrupted".to_owned(),
                 Outcome::NotTried { because } => {
                     format!("not pushed, since these were not: {}", because.join(", "))
                 }

@@ -105,6 +105,14 @@ fn upstream(
     branch: &str,
     commit: Oid,
 ) -> Result<Option<Upstream>, git2::Error> {
+    // A remote may be given by its URL or path. Then nothing is known here of what it has.
+    let config = repository.config()?.snapshot()?;
+    if let Ok(remote) = config.get_string(&format!("branch.{branch}.remote"))
+        && remote != "."
+        && repository.find_remote(&remote).is_err()
+    {
+        return Ok(None);
+    }
     let branch = repository.find_branch(branch, BranchType::Local)?;
     let upstream = match branch.upstream() {
         Ok(upstream) => upstream,

@@ -1,7 +1,10 @@
-//! Commits of dirty repositories, and tags.
+//! Commits of dirty repositories, what became of them since, and tags.
 //! Does not push.
 
-use larder_archive::repos::{RepoError, commit_dirty, tag};
+use larder_archive::RepoCommit;
+use larder_archive::repos::{
+    RepoError, archived, check_tag, commit_dirty, moved, scan, tag, to_commit, untag,
+};
 
 use crate::sandbox::{MODULES, Sandbox, state};
 
@@ -13,6 +16,13 @@ fn dirty_repositories_are_committed_from_within() {
     sandbox.write("work/.hidden", "h\n");
     sandbox.git("work", &["init", "-q", "foreign"]);
     let before = sandbox.head("work/libs/b");
+    let before_all = sandbox.scan();
+    let planned: Vec<_> = to_commit(&before_all)
+        .unwrap()
+        .iter()
+        .map(|one| one.path.as_str())
+        .collect();
+    assert_eq!(planned, ["libs/a/deep", "libs/a", ""]);
 
     let done = commit_dirty(&sandbox.root(), "kept by the archive").unwrap();
     let paths: Vec<_> = done.iter().map(|one| one.path.as_str()).collect();
@@ -142,8 +152,21 @@ fn a_tag_is_made_once_and_never_moved() {
     assert!(!again.created);
     sandbox.write("work/file", "2\n");
     sandbox.commit("work");
-    let refused = tag(main, "runs/1", "why").unwrap_err();
+    // It is at the commit that was seen, whatever HEAD is by now.
+    assert!(!tag(main, "runs/1", "why").unwrap().created);
+    assert_eq!(tag(main, "runs/2", "why").unwrap().commit, made.commit);
+    let states = sandbox.scan();
+    let later = state(&states, "");
+    let refused = tag(later, "runs/1", "why").unwrap_err();
     assert!(matches!(refused, RepoError::TagExists { .. }), "{refused}");
+    assert!(check_tag(&states, "runs/3").is_ok());
+    let refused = check_tag(&states, "runs/1").unwrap_err();
+    assert!(matches!(refused, RepoError::TagExists { .. }), "{refused}");
+    // Taken back only where it names the commit.
+    untag(later, "runs/1").unwrap();
+    untag(main, "runs/2").unwrap();
+    untag(main, "runs/3").unwrap();
+    assert_eq!(sandbox.git("work", &["tag"]), "runs/1");
     assert_eq!(
         sandbox.git("work", &["rev-parse", "runs/1^{commit}"]),
         made.commit
@@ -152,4 +175,64 @@ fn a_tag_is_made_once_and_never_moved() {
         let refused = tag(main, bad, "").unwrap_err();
         assert!(matches!(refused, RepoError::TagName { .. }), "{bad}");
     }
+}
+
+#[test]
+fn repositories_that_left_their_commits_are_told() {
+    let sandbox = Sandbox::new();
+    sandbox.git("work/libs/c", &["checkout", "-q", "--detach"]);
+    let states = sandbox.scan();
+    let commits: Vec<RepoCommit> = states
+        .iter()
+        .map(|state| {
+            let head = state.head.clone().unwrap();
+            RepoCommit {
+                path: state.shown().to_owned(),
+                submodule: !state.path.is_empty(),
+                commit: head.commit,
+                branch: head.branch,
+                dirty: false,
+                committed: false,
+            }
+        })
+        .collect();
+    assert_eq!(moved(&states, &commits), []);
+    assert_eq!(archived(&states, &commits), states);
+
+    // A branch for what was detached changes nothing of the commit.
+    sandbox.git("work/libs/c", &["switch", "-q", "-c", "kept"]);
+    assert_eq!(moved(&sandbox.scan(), &commits), []);
+
+    let old = sandbox.head("work");
+    sandbox.write("work/file", "2\n");
+    let new = sandbox.commit("work");
+    sandbox.git("work/libs/b", &["switch", "-q", "-c", "topic"]);
+    sandbox.git("work", &["submodule", "--quiet", "deinit", "-f", "libs/a"]);
+    let now = scan(&sandbox.root()).unwrap();
+    let told: Vec<String> = moved(&now, &commits)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let (b, a) = (sandbox.head("work/libs/b"), &commits[1].commit);
+    let (b, a) = (&b[..12], &a.as_ref().unwrap()[..12]);
+    assert_eq!(
+        told[0],
+        format!(
+            ".: the entry has it at {} of `main`, and it is at {} of `main`",
+            &old[..12],
+            &new[..12]
+        )
+    );
+    assert_eq!(
+        told[1],
+        format!("libs/a: the entry has it at {a} of `main`, and it is not checked out")
+    );
+    assert!(
+        told.iter().any(|one| *one
+            == format!("libs/b: the entry has it at {b} of `main`, and it is at {b} of `topic`")),
+        "{told:?}"
+    );
+    let main = archived(&now, &commits);
+    let main = state(&main, "").head.clone().unwrap();
+    assert_eq!(main.commit, Some(old));
 }

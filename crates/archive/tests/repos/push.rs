@@ -3,9 +3,9 @@
 
 use std::time::Instant;
 
-use larder_archive::repos::{Blocked, Outcome, Rejection, Skipped};
+use larder_archive::repos::{Blocked, Outcome, Rejection, Skipped, Stop, push};
 
-use crate::sandbox::{MODULES, Sandbox, outcome, remote, state};
+use crate::sandbox::{MODULES, Sandbox, outcome, remote, run, state};
 
 const NAMES: [&str; 4] = ["c", "b", "deep", "a"];
 
@@ -248,7 +248,7 @@ fn variables_of_a_git_hook_lead_no_push_astray() {
     let mut git = sandbox.program();
     let folder = sandbox.at("work/.git");
     git.environment.push(("GIT_DIR".into(), folder.into()));
-    let report = larder_archive::repos::push(&plan, &git, 4.try_into().unwrap());
+    let report = run(&plan, &git, 4);
     assert!(report.is_success(), "{report}");
     assert!(MODULES.iter().all(|path| sandbox.is_pushed(path)));
     assert!(!state(&states, "").is_dirty());
@@ -261,12 +261,55 @@ fn a_git_that_is_not_there_is_named() {
     let plan = larder_archive::repos::plan(&sandbox.scan(), &[]).unwrap();
     let mut git = sandbox.program();
     git.program = sandbox.at("no/git");
-    let report = larder_archive::repos::push(&plan, &git, 4.try_into().unwrap());
+    let report = run(&plan, &git, 4);
     let text = report.to_string();
     assert!(
         text.contains("git cannot be started") && text.contains("no/git"),
         "{text}"
     );
+}
+
+#[test]
+fn a_stop_ends_git_and_its_hooks_and_begins_no_other_push() {
+    for (own_group, urgency) in [(true, Stop::Soon), (true, Stop::Now), (false, Stop::Soon)] {
+        let sandbox = Sandbox::new();
+        sandbox.commit_everywhere();
+        let begun = sandbox.at("begun");
+        let pid = begun.display();
+        // Git waits for it for ever; in a group of its own it dies with git.
+        let script = format!("echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 1000");
+        sandbox.hook(&remote("b"), "pre-receive", &script);
+        let before = sandbox.remote_head("b");
+        let plan = larder_archive::repos::plan(&sandbox.scan(), &[]).unwrap();
+        let mut git = sandbox.program();
+        git.own_group = own_group;
+        let stop = || if begun.exists() { urgency } else { Stop::Not };
+        let report = push(&plan, &git, 1.try_into().unwrap(), &stop);
+        assert!(!report.is_success());
+        assert_eq!(outcome(&report, "libs/c"), &Outcome::Pushed);
+        assert_eq!(outcome(&report, "libs/b"), &Outcome::Interrupted);
+        assert_eq!(outcome(&report, "libs/a/deep"), &Outcome::Interrupted);
+        assert!(matches!(outcome(&report, ""), Outcome::NotTried { .. }));
+        assert!(
+            report
+                .to_string()
+                .contains("libs/b: not pushed: interrupted")
+        );
+        assert_eq!(sandbox.remote_head("b"), before);
+        let hook = std::fs::read_to_string(&begun).unwrap().trim().to_owned();
+        if own_group {
+            let lives = std::path::Path::new("/proc").join(&hook).exists();
+            assert!(!lives, "the hook {hook} is gone");
+        } else {
+            let killed = std::process::Command::new("kill").arg(&hook).status();
+            assert!(killed.is_ok());
+        }
+        // What was stopped is pushed by the next call.
+        sandbox.hook(&remote("b"), "pre-receive", "exit 0");
+        let report = sandbox.push(4);
+        assert!(report.is_success(), "{report}");
+        assert!(sandbox.is_pushed("libs/b") && sandbox.is_pushed(""));
+    }
 }
 
 /// `cargo test -p larder-archive --test repos -- --ignored --nocapture measured`

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Once, OnceLock};
 
-use larder_archive::repos::{Git, Outcome, PushReport, RepoState, plan, push, scan};
+use larder_archive::repos::{
+    Git, Outcome, PushPlan, PushReport, RepoState, Stop, plan, push, scan,
+};
 
 /// The submodules, as the plan pushes them.
 pub(crate) const MODULES: [&str; 4] = ["libs/c", "libs/b", "libs/a/deep", "libs/a"];
@@ -125,6 +127,7 @@ impl Sandbox {
         Git {
             program: "git".into(),
             environment: self.environment(),
+            own_group: true,
         }
     }
 
@@ -216,8 +219,13 @@ impl Sandbox {
 
     pub(crate) fn push(&self, workers: usize) -> PushReport {
         let plan = plan(&self.scan(), &[]).unwrap();
-        push(&plan, &self.program(), workers.try_into().unwrap())
+        run(&plan, &self.program(), workers)
     }
+}
+
+/// Pushes without ever being told to stop.
+pub(crate) fn run(plan: &PushPlan, git: &Git, workers: usize) -> PushReport {
+    push(plan, git, workers.try_into().unwrap(), &|| Stop::Not)
 }
 
 pub(crate) fn remote(name: &str) -> String {

@@ -25,8 +25,6 @@ pub(super) struct Created {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Tags {
     pub(super) entry: BTreeSet<String>,
-    /// What repositories are tagged with once the gates have passed.
-    pub(super) git: Option<String>,
 }
 
 /// What the step `gate_validation` gives.

@@ -3,8 +3,8 @@
 
 use std::fmt::Write as _;
 
-use larder_archive::Archive;
-use larder_archive::repos::Action;
+use larder_archive::repos::{Action, PushPlan, PushStep};
+use larder_archive::{Archive, EntryId, Regressions};
 use serde_json::{Value, json};
 
 use crate::args::ArchiveArgs;
@@ -15,8 +15,9 @@ use crate::session::Session;
 use super::super::cache::size;
 use super::super::{Outcome, Usage, print};
 use super::collect::{self, Collected};
-use super::upload::asked_for;
-use super::{repositories, told};
+use super::repositories::Foreseen;
+use super::upload::{asked_for, since_the_run};
+use super::{assemble, repositories, told};
 
 pub(super) fn dry(
     session: &Session<'_>,
@@ -25,22 +26,23 @@ pub(super) fn dry(
     asked: &UploadArgs,
 ) -> Outcome {
     let settings = &session.workspace.settings.archive;
-    let collected = collect::collect(session, archive.root(), asked_for(asked, settings))
+    let mut collected = collect::collect(session, archive.root(), asked_for(asked, settings))
         .map_err(Usage::new)?;
-    let root = &session.root;
-    let commits = if settings.git.commit {
-        let dirty = repositories::dirty(root).map_err(Usage::new)?;
-        dirty.iter().map(|state| state.shown().to_owned()).collect()
-    } else {
-        Vec::new()
+    // As long as that of the entry will be.
+    let id = EntryId::random(assemble::now()).map_err(|error| super::failed(&error))?;
+    let foreseen = match repositories::foresee(&session.root, &settings.git, id) {
+        Ok(mut foreseen) if foreseen.any => match since_the_run(session, &collected) {
+            Ok(found) => {
+                collected.findings.extend(found);
+                foreseen
+            }
+            Err(trouble) => {
+                foreseen.refused = foreseen.refused.or(Some(trouble.why));
+                foreseen
+            }
+        },
+        other => other.map_err(Usage::new)?,
     };
-    let mut pushes = Vec::new();
-    let mut plan_text = String::new();
-    if settings.git.push {
-        let plan = repositories::plan(root, None).map_err(Usage::new)?;
-        plan_text = plan.to_string();
-        pushes = plan.steps.iter().map(push_value).collect();
-    }
     let mirrors: Vec<&String> = settings.mirrors.keys().collect();
     if args.json {
         let artifacts: Vec<&str> = collected
@@ -56,31 +58,60 @@ pub(super) fn dry(
             "findings": collected.findings,
             "gates": gates(session, asked.no_gates),
             "tags": collected.asked.tags,
-            "commits": commits,
+            "commits": foreseen.commits.iter().map(|path| repositories::shown(path)).collect::<Vec<_>>(),
             "git_tag": settings.git.tag,
-            "pushes": pushes,
+            "refused": foreseen.refused,
+            "pushes": plan_values(foreseen.pushes.as_ref().filter(|_| foreseen.refused.is_none())),
+            "tag_pushes": plan_values(foreseen.tags.as_ref().filter(|_| foreseen.refused.is_none())),
             "mirrors": mirrors,
         });
         print(&format!("{value:#}\n"))?;
         return Ok(exit::SUCCESS);
     }
     let mut text = plan_of_entry(session, archive, &collected, asked);
+    text.push_str(&plan_of_repositories(
+        &foreseen,
+        settings.git.tag.as_deref(),
+    ));
     // Writing to a string cannot fail.
-    for path in commits {
-        let _ = writeln!(text, "commit    {path}");
-    }
-    if let Some(tag) = &settings.git.tag {
-        let _ = writeln!(text, "git tag   {tag}");
-    }
-    for (at, line) in plan_text.lines().enumerate() {
-        let head = if at == 0 { "push" } else { "" };
-        let _ = writeln!(text, "{head:<9} {line}");
-    }
     for mirror in mirrors {
         let _ = writeln!(text, "mirror    {mirror}");
     }
     print(&text)?;
     Ok(exit::SUCCESS)
+}
+
+fn plan_of_repositories(foreseen: &Foreseen, tag: Option<&str>) -> String {
+    let mut text = String::new();
+    let mut lines = |head: &str, lines: &str| {
+        for (at, line) in lines.lines().enumerate() {
+            let head = if at == 0 { head } else { "" };
+            let _ = writeln!(text, "{head:<9} {line}");
+        }
+    };
+    for path in &foreseen.commits {
+        lines("commit", repositories::shown(path));
+    }
+    if let Some(why) = &foreseen.refused {
+        lines("fails", why);
+        return text;
+    }
+    let mut blocked = false;
+    if let Some(pushes) = &foreseen.pushes {
+        lines("push", &pushes.to_string());
+        blocked = pushes.is_blocked();
+    }
+    if let Some(tag) = tag {
+        if blocked {
+            lines("git tag", "none, since not all can be pushed");
+        } else {
+            lines("git tag", tag);
+        }
+    }
+    if let Some(tags) = &foreseen.tags {
+        lines("", &tags.to_string());
+    }
+    text
 }
 
 fn plan_of_entry(
@@ -122,16 +153,42 @@ fn gates(session: &Session<'_>, left_out: bool) -> Vec<String> {
     if left_out {
         return Vec::new();
     }
-    let gates = &session.workspace.settings.archive.gates;
+    let settings = &session.workspace.settings.archive;
+    let gates = &settings.gates;
     let tasks = gates.tasks.iter().map(|task| format!("task {task}"));
     let tiers = gates.all_green.iter().map(|tier| format!("tier {tier}"));
     let metrics = gates.metrics.keys().map(|name| format!("metric {name}"));
-    tasks.chain(tiers).chain(metrics).collect()
+    let timing = (gates.timing_regressions == Regressions::Reject).then(|| "timing".to_owned());
+    let validators = &settings.validators;
+    let required = (!validators.required_files.is_empty()).then_some("required-files");
+    let budget = validators.size_budget.is_some() || !validators.file_budgets.is_empty();
+    let budget = budget.then_some("size-budget");
+    let own = validators.commands.keys().map(String::as_str);
+    let validators = required.into_iter().chain(budget).chain(own);
+    tasks
+        .chain(tiers)
+        .chain(metrics)
+        .chain(timing)
+        .chain(validators.map(|name| format!("validator {name}")))
+        .collect()
 }
 
-fn push_value(step: &larder_archive::repos::PushStep) -> Value {
+fn plan_values(plan: Option<&PushPlan>) -> Vec<Value> {
+    let Some(plan) = plan else {
+        return Vec::new();
+    };
+    let steps = plan.steps.iter().enumerate();
+    steps
+        .map(|(at, step)| push_value(step, &plan.blocked_within(at)))
+        .collect()
+}
+
+fn push_value(step: &PushStep, blocked: &[&str]) -> Value {
     let path = repositories::shown(&step.path);
     match &step.action {
+        Action::Push { .. } if !blocked.is_empty() => {
+            json!({ "path": path, "action": "hold", "because": blocked })
+        }
         Action::Push {
             remote,
             refs,

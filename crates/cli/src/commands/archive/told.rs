@@ -103,15 +103,11 @@ pub(super) fn repositories(repositories: &Repositories) -> String {
 
 pub(super) fn tags(tags: &Tags) -> String {
     let names: Vec<&str> = tags.entry.iter().map(String::as_str).collect();
-    let mut text = if names.is_empty() {
+    if names.is_empty() {
         "none".to_owned()
     } else {
         names.join(", ")
-    };
-    if let Some(tag) = &tags.git {
-        let _ = write!(text, "; repositories: {tag}");
     }
-    text
 }
 
 pub(super) fn verdict(verdict: &Verdict) -> String {

@@ -158,7 +158,7 @@ fn unknown(collected: &Collected) -> Vec<Finding> {
 }
 
 /// What differs from what the run read. What is signed, tagged or pushed is what was built and passed its gates, or nothing.
-fn since_the_run(
+pub(super) fn since_the_run(
     session: &Session<'_>,
     collected: &Collected,
 ) -> Result<Vec<Finding>, Trouble> {
@@ -306,14 +306,8 @@ impl Work<'_, '_> {
             upload,
             Step::Tagging,
             |_| {
-                Ok::<_, String>(Tags {
-                    entry: collected.asked.tags.iter().cloned().collect(),
-                    git: settings
-                        .git
-                        .tag
-                        .as_ref()
-                        .map(|tag| repositories::with_id(tag, id)),
-                })
+                let entry = collected.asked.tags.iter().cloned().collect();
+                Ok::<_, String>(Tags { entry })
             },
             told::tags,
         )?;
@@ -334,7 +328,7 @@ impl Work<'_, '_> {
             |upload| self.save(assemble::entry(upload, &parts), &collected),
             told::saved,
         )?;
-        let synced = self.step(upload, Step::Sync, |_| self.sync(&entry, &tags), told::synced)?;
+        let synced = self.step(upload, Step::Sync, |_| self.sync(&entry), told::synced)?;
         self.step(
             upload,
             Step::Porcelain,
@@ -454,32 +448,21 @@ impl Work<'_, '_> {
         })
     }
 
-    /// Tags and pushes the repositories.
-    fn sync(&self, entry: &ArchiveEntry, tags: &Tags) -> Result<Synced, String> {
+    /// Hands the entry to the mirrors, and its commits to their remotes.
+    fn sync(&self, entry: &ArchiveEntry) -> Result<Synced, Trouble> {
         let mut synced = Synced::default();
         if entry.status == EntryStatus::Rejected {
             return Ok(synced);
         }
         // A mirror has nothing to do with what a remote says.
         synced.mirrors = self.mirrors().note(entry)?;
-        let root = &self.session.root;
-        let git = &self.session.workspace.settings.archive.git;
-        if let Some(tag) = &tags.git {
-            let message = format!("Archive entry {}", entry.id);
-            repositories::tag(root, tag, &message)?;
-        }
-        if git.push {
-            let tag = tags.git.as_deref();
-            let env = &self.context.world.env;
-            let report = repositories::push_all(root, tag, git.workers, env)?;
-            if !report.is_success() {
-                return Err(format!(
-                    "not all was pushed\n{}",
-                    report.to_string().trim_end()
-                ));
-            }
-            synced.pushes = repositories::report_value(&report);
-        }
+        let around = repositories::Surroundings {
+            root: &self.session.root,
+            env: &self.context.world.env,
+            cancel: &self.session.cancel,
+        };
+        let settings = &self.session.workspace.settings.archive.git;
+        synced.pushes = repositories::sync(&around, settings, entry)?;
         Ok(synced)
     }
 
