@@ -241,7 +241,7 @@ impl Archive {
         };
         let bundles = ids("bundles", "tar.zst")?;
         let attestations = ids("attestations", "dsse.json")?;
-        let uploads = pending(self)?.iter().map(|upload| upload.id).collect();
+        let uploads = pending(self)?.ids();
         let index = self.read_index()?;
         let lines = index.summaries.into_iter();
         Ok(Traces {
