@@ -51,6 +51,7 @@ pub(crate) fn contradictions(entry: &ArchiveEntry, record: &ArchiveEntry) -> Vec
 }
 
 /// All places where two values differ, in order. Numbers that differ in the last digits alone do not: they may have been written and read in between.
+#[cfg(any(test, feature = "attest"))]
 pub(crate) fn disagreements(have: &Value, other: &Value) -> Vec<Disagreement> {
     let mut found = Vec::new();
     compare("", Some(have), Some(other), &mut found);
