@@ -43,7 +43,15 @@ impl DirectoryDestination {
         durability: Durability,
     ) -> Result<Self, DestinationError> {
         let root = root.into();
-        fs::create_dir_all(&root).map_err(|cause| failed("create", &root, cause))?;
+        fs::create_dir_all(&root).map_err(|cause| {
+            let is_file = fs::metadata(&root).is_ok_and(|found| !found.is_dir());
+            let cause = if is_file {
+                io::Error::new(ErrorKind::NotADirectory, "it is a file, and no folder")
+            } else {
+                cause
+            };
+            failed("create", &root, cause)
+        })?;
         if let (Durability::Synced, Some(parent)) = (durability, root.parent()) {
             let parent = if parent.as_os_str().is_empty() {
                 Path::new(".")
@@ -58,6 +66,26 @@ impl DirectoryDestination {
     /// The folder, as it was given.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Deletes temporary files that are over a day old, which only killed processes leave. Others may put here meanwhile.
+    ///
+    /// # Errors
+    /// [`DestinationError::Io`] when the folder cannot be listed or a file cannot be deleted.
+    pub fn sweep(&self) -> Result<(), DestinationError> {
+        let entries =
+            fs::read_dir(&self.root).map_err(|cause| failed("list", &self.root, cause))?;
+        for entry in entries.filter_map(Result::ok) {
+            let is_abandoned = || {
+                let modified = entry.metadata().ok()?.modified().ok()?;
+                modified.elapsed().ok().map(|age| age > ABANDONED)
+            };
+            let name = entry.file_name();
+            if name.to_string_lossy().starts_with(TEMPORARY) && is_abandoned() == Some(true) {
+                remove(&entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// The real folders from the root to the one that holds `name`; `None` when one is missing or is something else.
@@ -249,23 +277,7 @@ pub fn prune_oldest(
     for name in &names {
         remove(&folder.path(name))?;
     }
-    let entries =
-        fs::read_dir(&folder.root).map_err(|cause| failed("list", &folder.root, cause))?;
-    for entry in entries.filter_map(Result::ok) {
-        let abandoned = || {
-            entry
-                .metadata()
-                .ok()?
-                .modified()
-                .ok()?
-                .elapsed()
-                .ok()
-                .map(|age| age > ABANDONED)
-        };
-        if entry.file_name().to_string_lossy().starts_with(TEMPORARY) && abandoned() == Some(true) {
-            remove(&entry.path())?;
-        }
-    }
+    folder.sweep()?;
     Ok(names)
 }
 
@@ -438,5 +450,10 @@ mod tests {
         let refused = DirectoryDestination::open(folder.path().join("file/x"), Durability::Synced)
             .unwrap_err();
         assert!(refused.to_string().contains("file"), "{refused}");
+        let refused = DirectoryDestination::open(folder.path().join("file"), Durability::Synced);
+        let DestinationError::Io { cause, .. } = refused.unwrap_err() else {
+            panic!("it is no conflict");
+        };
+        assert_eq!(cause.to_string(), "it is a file, and no folder");
     }
 }
