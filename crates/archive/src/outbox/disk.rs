@@ -4,8 +4,12 @@
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write as _};
 use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
 
 use crate::directory::sync_folder;
+
+/// No file system counts in longer ticks.
+const SETTLED: Duration = Duration::from_secs(3);
 
 /// What an outbox does to a disk.
 ///
@@ -17,6 +21,8 @@ pub(crate) trait Disk: Send + Sync {
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>>;
     /// The names in a folder, sorted.
     fn list(&self, folder: &Path) -> io::Result<Vec<String>>;
+    /// A number that is another one once a name in the folder changed; `None` where that cannot be told yet.
+    fn stamp(&self, folder: &Path) -> io::Result<Option<u128>>;
     /// Makes a file and syncs it.
     fn write(&self, path: &Path, content: &[u8]) -> io::Result<()>;
     /// Gives a file another name, in whose place there may be one.
@@ -47,6 +53,14 @@ impl Disk for RealDisk {
         }
         names.sort();
         Ok(names)
+    }
+
+    fn stamp(&self, folder: &Path) -> io::Result<Option<u128>> {
+        let modified = fs::metadata(folder)?.modified()?;
+        // Within a tick of the file system's clock there may be a second change.
+        let settled = modified.elapsed().is_ok_and(|age| age > SETTLED);
+        let since = modified.duration_since(UNIX_EPOCH).ok();
+        Ok(since.filter(|_| settled).map(|since| since.as_nanos()))
     }
 
     fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {

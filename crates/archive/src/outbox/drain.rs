@@ -12,6 +12,7 @@ use super::pace::{Backoff, Pace, milliseconds};
 use super::send::{Tried, send, tried};
 use super::{DONE, FAILED, LOCK, Outbox, OutboxError, PENDING, UNFINISHED, failed};
 use crate::destination::{Destination, DestinationError};
+use crate::durable::lock_file;
 
 /// While a drain waits for the next try, it looks so often for new deliveries.
 const LOOK: Duration = Duration::from_secs(1);
@@ -103,12 +104,7 @@ pub fn drain(
 
 fn lock(outbox: &Outbox) -> Result<Option<File>, OutboxError> {
     let path: PathBuf = outbox.folder.join(LOCK);
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(failed("open", &path))?;
+    let file = lock_file(&path).map_err(failed("open", &path))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
@@ -135,26 +131,43 @@ impl Drain<'_> {
     /// Goes on until nothing is due that patience would wait for; gives the names that are left.
     fn rounds(&mut self) -> Result<BTreeSet<String>, OutboxError> {
         loop {
+            let seen = self.stamp()?;
             let (left, next) = self.round()?;
             if self.cancel.load(Ordering::Relaxed) || left.is_empty() {
                 return Ok(left);
             }
             // All that is left is damaged.
             let Some(next) = next else { return Ok(left) };
-            let now = self.pace.now();
-            let end = self
-                .progress
-                .saturating_add(milliseconds(self.options.patience));
-            // A clock that went back makes waits long, but none is longer than the cap.
-            let wait = next
-                .saturating_sub(now)
-                .min(milliseconds(self.options.backoff.cap));
-            if now >= end || now.saturating_add(wait) > end {
-                return Ok(left);
+            loop {
+                let now = self.pace.now();
+                let end = self
+                    .progress
+                    .saturating_add(milliseconds(self.options.patience));
+                // A clock that went back makes waits long, but none is longer than the cap.
+                let wait = next
+                    .saturating_sub(now)
+                    .min(milliseconds(self.options.backoff.cap));
+                if now >= end || now.saturating_add(wait) > end {
+                    return Ok(left);
+                }
+                let look = Duration::from_millis(wait).min(LOOK);
+                self.pace.wait(look, self.cancel);
+                let is_due = look.as_millis() >= u128::from(wait) || self.pace.now() < now;
+                if is_due || self.cancel.load(Ordering::Relaxed) {
+                    break;
+                }
+                let stamp = self.stamp()?;
+                if stamp.is_none() || stamp != seen {
+                    break;
+                }
             }
-            let wait = Duration::from_millis(wait).min(LOOK);
-            self.pace.wait(wait, self.cancel);
         }
+    }
+
+    fn stamp(&self) -> Result<Option<u128>, OutboxError> {
+        let folder = self.outbox.folder.join(PENDING);
+        let stamp = self.outbox.disk.stamp(&folder);
+        stamp.map_err(failed("look at", &folder))
     }
 
     /// Tries each that is due; gives the names that are left, and when the first of them is due.

@@ -5,6 +5,7 @@ mod crash;
 mod dying;
 mod property;
 mod rules;
+mod trouble;
 
 use std::path::PathBuf;
 use std::sync::Arc;

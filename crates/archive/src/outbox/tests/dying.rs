@@ -75,6 +75,10 @@ impl Disk for Dying<MemoryDisk> {
         self.inner.list(folder)
     }
 
+    fn stamp(&self, folder: &Path) -> io::Result<Option<u128>> {
+        self.inner.stamp(folder)
+    }
+
     fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
         // Whoever is killed meanwhile leaves half of it.
         self.inner.write(path, &content[..content.len() / 2])?;
@@ -147,10 +151,15 @@ struct Names {
     kept: BTreeMap<PathBuf, Vec<u8>>,
     /// In order: a name, and its content, or that it is gone.
     changed: Vec<(PathBuf, Option<Vec<u8>>)>,
+    /// So many changes there were.
+    changes: u128,
+    /// So many files were read.
+    reads: usize,
 }
 
 impl Names {
     fn set(&mut self, path: &Path, content: Option<Vec<u8>>) {
+        self.changes += 1;
         apply(&mut self.seen, path, content.clone());
         self.changed.push((path.to_owned(), content));
     }
@@ -174,11 +183,21 @@ impl MemoryDisk {
         }
         names.seen = names.kept.clone();
     }
+
+    pub(super) fn reads(&self) -> usize {
+        self.0.lock().unwrap().reads
+    }
 }
 
 impl Disk for MemoryDisk {
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
-        Ok(self.0.lock().unwrap().seen.get(path).cloned())
+        let mut names = self.0.lock().unwrap();
+        names.reads += 1;
+        Ok(names.seen.get(path).cloned())
+    }
+
+    fn stamp(&self, _: &Path) -> io::Result<Option<u128>> {
+        Ok(Some(self.0.lock().unwrap().changes))
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
