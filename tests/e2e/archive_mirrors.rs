@@ -19,7 +19,7 @@ artifacts = ["dist/**"]
 folder = "~/drive/larder"
 "#;
 
-fn workspace(archive: &str) -> Sandbox {
+pub(crate) fn workspace(archive: &str) -> Sandbox {
     let sandbox = Sandbox::new(&[
         ("larder.toml", &format!("{CONFIG}{archive}")),
         ("src.txt", "one\n"),
@@ -30,25 +30,25 @@ fn workspace(archive: &str) -> Sandbox {
 }
 
 /// The home folder of the sandbox is its base.
-fn drive(sandbox: &Sandbox) -> PathBuf {
+pub(crate) fn drive(sandbox: &Sandbox) -> PathBuf {
     sandbox.base().join("drive")
 }
 
-fn json(outcome: &Outcome) -> Value {
+pub(crate) fn json(outcome: &Outcome) -> Value {
     serde_json::from_str(&outcome.stdout)
         .unwrap_or_else(|error| panic!("{error}\n{}", outcome.all()))
 }
 
-fn status(sandbox: &Sandbox) -> Value {
+pub(crate) fn status(sandbox: &Sandbox) -> Value {
     json(&sandbox.larder("archive status --json"))
 }
 
-fn count(status: &Value, state: &str) -> usize {
+pub(crate) fn count(status: &Value, state: &str) -> usize {
     status[state].as_array().unwrap().len()
 }
 
 /// Waits for something that another process does.
-fn until(what: &str, holds: impl Fn() -> bool) {
+pub(crate) fn until(what: &str, holds: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !holds() {
         assert!(Instant::now() < deadline, "{what} did not come");

@@ -9,6 +9,7 @@ mod answers;
 mod archive;
 mod archive_contents;
 mod archive_damage;
+mod archive_deliveries;
 mod archive_gates;
 mod archive_git;
 mod archive_mirrors;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::format::{Failure, Record};
 use super::pace::{Backoff, Pace, milliseconds};
 use super::send::{Tried, send, tried};
-use super::{DONE, FAILED, LOCK, Outbox, OutboxError, PENDING, UNFINISHED, failed};
+use super::{AT_WORK, DONE, FAILED, LOCK, Outbox, OutboxError, PENDING, UNFINISHED, failed};
 use crate::destination::{Destination, DestinationError};
 use crate::durable::lock_file;
 
@@ -87,8 +87,10 @@ pub fn drain(
         let Some(lock) = lock(outbox)? else {
             return Ok(Drained::Busy);
         };
+        let at_work = at_work(outbox)?;
         drain.sweep()?;
         let left = drain.rounds()?;
+        drop(at_work);
         drop(lock);
         // What was noted while the lock was held found it taken, and counts on this drain.
         let pending: BTreeSet<String> = outbox.list(PENDING)?.into_iter().collect();
@@ -110,6 +112,14 @@ fn lock(outbox: &Outbox) -> Result<Option<File>, OutboxError> {
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(cause)) => Err(failed("lock", &path)(cause)),
     }
+}
+
+/// Tells others that this process drains; they only ever take a look.
+fn at_work(outbox: &Outbox) -> Result<File, OutboxError> {
+    let path = outbox.folder.join(AT_WORK);
+    let file = lock_file(&path).map_err(failed("open", &path))?;
+    file.lock().map_err(failed("lock", &path))?;
+    Ok(file)
 }
 
 struct Drain<'a> {

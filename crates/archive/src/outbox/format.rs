@@ -113,6 +113,15 @@ pub enum Failure {
     TooManyTries,
 }
 
+/// Why a file is no record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    /// Not what was written.
+    Damaged,
+    /// Of another version.
+    Version(u32),
+}
+
 /// What records of all versions have.
 #[derive(Deserialize)]
 struct Versioned {
@@ -163,8 +172,8 @@ impl Record {
     }
 
     /// Reads what `encode` wrote; otherwise says what is wrong.
-    pub(super) fn decode(bytes: &[u8]) -> Result<Self, String> {
-        let damaged = || "it is damaged".to_owned();
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let damaged = || Unreadable::Damaged;
         let text = std::str::from_utf8(bytes).map_err(|_| damaged())?;
         let (json, rest) = text.split_once('\n').ok_or_else(damaged)?;
         let digest = blake3::hash(json.as_bytes()).to_hex();
@@ -173,11 +182,21 @@ impl Record {
         }
         let Versioned { version } = serde_json::from_str(json).map_err(|_| damaged())?;
         if version != VERSION {
-            return Err(format!(
-                "it has version {version}; this program reads version {VERSION}"
-            ));
+            return Err(Unreadable::Version(version));
         }
         serde_json::from_str(json).map_err(|_| damaged())
+    }
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damaged => write!(to, "it is damaged"),
+            Self::Version(version) => write!(
+                to,
+                "it has version {version}; this program reads version {VERSION}"
+            ),
+        }
     }
 }
 

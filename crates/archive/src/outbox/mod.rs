@@ -10,6 +10,7 @@ mod send;
 mod tests;
 
 use std::collections::BTreeSet;
+use std::fs::{File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,6 +21,7 @@ pub use pace::{Backoff, Pace, SystemPace};
 
 use crate::name::Name;
 use disk::{Disk, RealDisk};
+use format::Unreadable;
 
 /// What is not delivered yet.
 const PENDING: &str = "pending";
@@ -29,8 +31,12 @@ const DONE: &str = "done";
 const FAILED: &str = "failed";
 /// Files of unfinished writes.
 const UNFINISHED: &str = "unfinished";
+/// Hexadecimal digits of a destination in the name of a file.
+const DIGITS: usize = 16;
 /// Locked by whoever drains.
 const LOCK: &str = "lock";
+/// Locked by whoever drains as well: to look at the other one would keep a drain away that begins meanwhile.
+const AT_WORK: &str = "at-work";
 
 /// A folder of deliveries. Any number of processes may use it at a time; one drains.
 pub struct Outbox {
@@ -68,8 +74,46 @@ pub struct Status {
     pub done: Vec<Record>,
     /// What cannot be delivered until somebody mends it, and why.
     pub failed: Vec<Record>,
-    /// Files that are no records of this version, and why. They are left alone.
-    pub damaged: Vec<(PathBuf, String)>,
+    /// Files that are no records of this version, and why. They are left alone, and what they were about counts as not delivered.
+    pub damaged: Vec<Damaged>,
+}
+
+/// A file among the deliveries that cannot be read as one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damaged {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub why: String,
+    /// The entry it was about, where its name tells. To note the delivery anew replaces the file.
+    pub entry: Option<String>,
+    /// Whether another version of this program may read it: then it is to be left to that one.
+    pub foreign: bool,
+    /// What its name says of the destination.
+    destination: String,
+}
+
+impl Damaged {
+    fn new(path: PathBuf, name: &str, why: Unreadable) -> Self {
+        let parts = name.rsplit_once('@');
+        let is_digest =
+            |text: &str| text.len() == DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let parts = parts.filter(|(entry, digest)| !entry.is_empty() && is_digest(digest));
+        Self {
+            path,
+            why: why.to_string(),
+            entry: parts.map(|(entry, _)| entry.to_owned()),
+            foreign: why != Unreadable::Damaged,
+            destination: parts
+                .map(|(_, digest)| digest.to_owned())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Whether it was about a delivery to this destination, as far as its name tells.
+    pub fn is_for(&self, destination: &str) -> bool {
+        self.destination == short_digest(destination)
+    }
 }
 
 /// Why an outbox could not do what it was asked.
@@ -168,6 +212,47 @@ impl Outbox {
         Ok(Enqueued::Pending)
     }
 
+    /// Notes a delivery even if it was made before: for a destination that has lost it.
+    ///
+    /// # Errors
+    /// As [`Self::enqueue`].
+    pub fn enqueue_again(&self, delivery: &Delivery, now: u64) -> Result<(), OutboxError> {
+        let name = file_name(&delivery.entry, &delivery.destination)?;
+        if self.read(DONE, &name)?.is_some() {
+            self.remove(DONE, &name)?;
+            // What is done is believed before what is pending.
+            self.sync(&self.folder.join(DONE))?;
+        }
+        self.enqueue(delivery, now).map(|_| ())
+    }
+
+    /// Forgets a delivery that is pending or failed.
+    ///
+    /// # Errors
+    /// As [`Self::enqueue`].
+    pub fn give_up(&self, entry: &str, destination: &str) -> Result<(), OutboxError> {
+        let name = file_name(entry, destination)?;
+        self.remove(PENDING, &name)?;
+        self.remove(FAILED, &name)
+    }
+
+    /// Whether a process drains. One that begins just now may be missed.
+    ///
+    /// # Errors
+    /// [`OutboxError::Io`] when that cannot be found out.
+    pub fn is_drained(&self) -> Result<bool, OutboxError> {
+        let path = self.folder.join(AT_WORK);
+        let file = match File::open(&path) {
+            Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(false),
+            file => file.map_err(failed("open", &path))?,
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(cause)) => Err(failed("lock", &path)(cause)),
+        }
+    }
+
     /// What is pending, done and failed.
     ///
     /// # Errors
@@ -188,9 +273,11 @@ impl Outbox {
                 }
                 match self.read(state, &name)? {
                     Some(Ok(record)) => records.push(record),
+                    // What it is about may stand elsewhere as well.
                     Some(Err(why)) => {
                         let path = self.folder.join(state).join(&name);
-                        status.damaged.push((path, why));
+                        status.damaged.push(Damaged::new(path, &name, why));
+                        continue;
                     }
                     // It went on to another state just now.
                     None => continue,
@@ -216,7 +303,8 @@ impl Outbox {
                     continue;
                 };
                 let is_due = record.failure.is_none() && record.next_try == 0;
-                if !is_due && self.read(DONE, &name)?.is_none() {
+                let is_done = matches!(self.read(DONE, &name)?, Some(Ok(_)));
+                if !is_due && !is_done {
                     record.attempts = 0;
                     record.next_try = 0;
                     record.failure = None;
@@ -266,7 +354,11 @@ impl Outbox {
         self.disk.list(&folder).map_err(failed("list", &folder))
     }
 
-    fn read(&self, state: &str, name: &str) -> Result<Option<Result<Record, String>>, OutboxError> {
+    fn read(
+        &self,
+        state: &str,
+        name: &str,
+    ) -> Result<Option<Result<Record, Unreadable>>, OutboxError> {
         let path = self.folder.join(state).join(name);
         let content = self.disk.read(&path).map_err(failed("read", &path))?;
         Ok(content.map(|content| Record::decode(&content)))
@@ -307,13 +399,16 @@ fn file_name(entry: &str, destination: &str) -> Result<String, OutboxError> {
     if entry.is_empty() {
         return Err(invalid(entry, "it has no id"));
     }
-    let digest = blake3::hash(destination.as_bytes()).to_hex();
-    let name = format!("{entry}@{}", &digest[..16]);
+    let name = format!("{entry}@{}", short_digest(destination));
     match Name::new(name.clone()) {
         Ok(_) if !entry.contains('/') => Ok(name),
         Ok(_) => Err(invalid(entry, "its id holds a slash")),
         Err(error) => Err(invalid(entry, error.why)),
     }
+}
+
+fn short_digest(destination: &str) -> String {
+    blake3::hash(destination.as_bytes()).to_hex()[..DIGITS].to_owned()
 }
 
 fn invalid(what: &str, why: &str) -> OutboxError {

@@ -373,6 +373,7 @@ fn a_second_drain_finds_it_busy_and_the_first_sees_what_was_noted_meanwhile() {
         // While this one drains.
         let second = world.drain(&world.alive(), &never()).unwrap();
         assert_eq!(second, Drained::Busy);
+        assert!(world.alive().is_drained().unwrap());
         world.alive().enqueue(&world.delivery("e2"), 1).unwrap();
         Ok(Some(Box::new(MemoryDestination::new())))
     };
@@ -383,6 +384,7 @@ fn a_second_drain_finds_it_busy_and_the_first_sees_what_was_noted_meanwhile() {
         pending: 0,
     };
     assert_eq!(drained, both);
+    assert!(!outbox.is_drained().unwrap());
 }
 
 #[test]
@@ -411,8 +413,9 @@ fn damaged_and_newer_records_are_named_and_left_alone() {
     let digest = blake3::hash(newer.as_bytes()).to_hex();
     let newer = format!("{newer}\n{digest}\n");
     outbox.disk.write(&path, newer.as_bytes()).unwrap();
-    let (_, why) = &outbox.status().unwrap().damaged[0];
-    assert_eq!(why, "it has version 2; this program reads version 1");
+    let damaged = &outbox.status().unwrap().damaged[0];
+    let why = "it has version 2; this program reads version 1";
+    assert_eq!((damaged.why.as_str(), damaged.foreign), (why, true));
     world.assert_arrived(&[]);
     assert_eq!(outbox.disk.read(&path).unwrap().unwrap(), newer.as_bytes());
 }

@@ -51,11 +51,9 @@ pub(super) fn created(
     settings: &ArchiveSettings,
     run: &RunSummary,
 ) -> Created {
-    let folder = root.file_name();
-    let folder = folder.map(|name| name.to_string_lossy().into_owned());
     Created {
         at: now(),
-        workspace: settings.name.clone().or(folder).unwrap_or_default(),
+        workspace: workspace(root, settings),
         host: Host {
             name: host_name(),
             os: std::env::consts::OS.to_owned(),
@@ -64,6 +62,13 @@ pub(super) fn created(
         },
         phases: run.phases.clone(),
     }
+}
+
+/// What entries call the workspace.
+pub(super) fn workspace(root: &std::path::Path, settings: &ArchiveSettings) -> String {
+    let folder = root.file_name();
+    let folder = folder.map(|name| name.to_string_lossy().into_owned());
+    settings.name.clone().or(folder).unwrap_or_default()
 }
 
 /// The moment, by the clock of the wall.

@@ -1,8 +1,12 @@
 //! Mirrors: entries are noted in an outbox, and a process that outlives the command brings them there.
 //! Does not know how a delivery is made, nor when it counts as arrived.
 
+mod complete;
+mod place;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,16 +14,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use larder_archive::outbox::{
-    Delivery, DrainOptions, Drained, Object, Outbox, Record, Status, SystemPace, drain,
+    Delivery, DrainOptions, Drained, Object, Outbox, OutboxError, Pace, Record, Status, SystemPace,
+    drain,
 };
 use larder_archive::{
-    Archive, ArchiveEntry, ArchiveError, Destination, DestinationError, DirectoryDestination,
-    Durability, EntryId, Name, seal_entry,
+    Archive, ArchiveEntry, ArchiveError, Destination as _, DirectoryDestination, Durability,
+    EntryId, Name, seal_entry,
 };
 
 use crate::config::MirrorSettings;
 
-use super::{assemble, store, words};
+use super::super::cache::count;
+use super::{assemble, words};
 
 /// Copies of entries on their way: the entry itself may get further revisions meanwhile, and old ones go.
 const OUTGOING: &str = "outgoing";
@@ -27,6 +33,10 @@ const OUTGOING: &str = "outgoing";
 const REMEMBERED: usize = 1000;
 /// So often is looked whether another process is done.
 const TICK: Duration = Duration::from_millis(100);
+/// Bytes of what background processes said that are kept.
+const WORDS: u64 = 64 * 1024;
+/// Lines of it that are shown.
+const LINES: usize = 6;
 
 /// Where mirrors are, and what they need to be reached.
 pub(super) struct Mirrors<'m> {
@@ -58,6 +68,7 @@ impl Mirrors<'_> {
         if self.settings.is_empty() {
             return Ok(Vec::new());
         }
+        self.check()?;
         let outbox = self.outbox()?;
         let objects = self.objects(entry)?;
         let now = milliseconds();
@@ -67,9 +78,11 @@ impl Mirrors<'_> {
                 destination: name.clone(),
                 objects: objects.clone(),
             };
-            outbox
-                .enqueue(&delivery, now)
-                .map_err(|error| words(&error))?;
+            match outbox.enqueue(&delivery, now) {
+                // Of another revision: `sync` was faster, and an entry's revisions say the same of the run.
+                Ok(_) | Err(OutboxError::Differs { .. }) => {}
+                Err(error) => return Err(words(&error)),
+            }
         }
         Ok(self.settings.keys().cloned().collect())
     }
@@ -87,7 +100,7 @@ impl Mirrors<'_> {
             });
         }
         let bytes = seal_entry(entry).map_err(|error| words(&error))?;
-        let file = name(format!("{}.json", entry.id))?;
+        let file = name(format!("{}.{}.json", entry.id, entry.revision))?;
         DirectoryDestination::open(self.archive.root().join(OUTGOING), Durability::Synced)
             .and_then(|outgoing| outgoing.put(&file, &bytes))
             .map_err(|error| words(&error))?;
@@ -123,16 +136,19 @@ impl Mirrors<'_> {
     }
 
     /// Delivers in this process: all once, and then again until `patience` is at its end. Another process that is at it sees what
-    /// was noted before; it is waited for where `stay` says so: until everything was tried, or with patience until it arrived.
+    /// was noted before; it is waited for where `stay` says so: until everything was tried, or with patience until it arrived. `tell` is
+    /// called now and then while something is waited for.
     pub(super) fn deliver(
         &self,
         patience: Duration,
         stay: bool,
         cancel: &AtomicBool,
+        tell: &(dyn Fn() + Sync),
     ) -> Result<(), String> {
         let Some(outbox) = self.existing()? else {
             return Ok(());
         };
+        let mut is_mine = false;
         // What arrived at the first try is written down before anything is waited for.
         for patience in [Duration::ZERO, patience] {
             let options = DrainOptions {
@@ -141,67 +157,80 @@ impl Mirrors<'_> {
             };
             loop {
                 let open = |name: &str| self.open(name);
-                let drained = drain(&outbox, &open, &SystemPace, &options, cancel)
-                    .map_err(|error| words(&error))?;
-                if drained != Drained::Busy || !stay || cancel.load(Ordering::Relaxed) {
+                let pace = Telling(tell);
+                let drained = drain(&outbox, &open, &pace, &options, cancel);
+                let drained = drained.map_err(|error| words(&error))?;
+                is_mine = drained != Drained::Busy;
+                if is_mine || !stay || cancel.load(Ordering::Relaxed) {
                     break;
                 }
                 let status = outbox.status().map_err(|error| words(&error))?;
-                let untried = |record: &Record| record.attempts == 0;
                 let waits = if patience.is_zero() {
-                    status.pending.iter().any(untried)
+                    is_untried(&status)
                 } else {
                     !status.pending.is_empty()
                 };
                 if !waits {
                     break;
                 }
+                tell();
                 std::thread::sleep(TICK);
             }
+            if is_mine {
+                self.mend(&outbox)?;
+            }
             self.settle(&outbox)?;
+        }
+        if is_mine {
+            // What others said before their end does not matter any more.
+            let log = File::options().write(true).open(self.log());
+            let _ = log.and_then(|log| log.set_len(0));
         }
         Ok(())
     }
 
-    /// The place of a mirror.
-    fn open(&self, name: &str) -> Result<Option<Box<dyn Destination>>, DestinationError> {
-        let Some(settings) = self.settings.get(name) else {
-            return Ok(None);
-        };
-        match settings {
-            MirrorSettings::Folder(folder) => {
-                let folder = self.folder(folder);
-                let above = folder.parent().unwrap_or(&folder);
-                if !above.is_dir() {
-                    // A share that is not mounted: its folder would be made on this disk.
-                    let why = "the folder above it is not there";
-                    return Err(DestinationError::Io {
-                        action: "create",
-                        place: folder.display().to_string(),
-                        cause: io::Error::new(io::ErrorKind::NotFound, why),
-                    });
-                }
-                let place = DirectoryDestination::open(folder, Durability::Synced)?;
-                Ok(Some(Box::new(place)))
-            }
-            MirrorSettings::Store {
-                location,
-                endpoint,
-                region,
-            } => {
-                let given = [("endpoint", endpoint), ("region", region)];
-                store::open(location, &given, self.env).map(Some)
-            }
-        }
+    fn log(&self) -> PathBuf {
+        self.archive.root().join("outbox/log")
     }
 
-    /// A folder as it is written in the configuration, on disk.
-    fn folder(&self, text: &str) -> PathBuf {
-        let home = self.env.iter().find(|(name, _)| name == "HOME");
-        match (text.strip_prefix("~/"), home) {
-            (Some(rest), Some((_, home))) => Path::new(home).join(rest),
-            _ => self.root.join(text),
+    /// Whether a process delivers just now; else, what the last one said that came to a bad end.
+    pub(super) fn background(&self) -> Result<(bool, Option<String>), String> {
+        let Some(outbox) = self.existing()? else {
+            return Ok((false, None));
+        };
+        if outbox.is_drained().map_err(|error| words(&error))? {
+            return Ok((true, None));
         }
+        let said = std::fs::read(self.log()).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said);
+        let lines: Vec<&str> = said.trim_end().lines().collect();
+        let last = lines[lines.len().saturating_sub(LINES)..].join("\n");
+        Ok((false, Some(last).filter(|last| !last.is_empty())))
+    }
+
+    /// The mirrors that an entry did not get to, each with why.
+    pub(super) fn missing(&self, id: EntryId) -> Result<BTreeMap<String, String>, String> {
+        let (status, id) = (self.status()?, id.to_string());
+        let open = status.pending.iter().chain(&status.failed);
+        let open = open.filter(|record| record.entry == id);
+        Ok(open
+            .map(|record| {
+                // The first of a mirror is tried; the others wait for it.
+                let same = |other: &&Record| other.destination == record.destination;
+                let first = status.pending.iter().filter(same);
+                let first = first.max_by_key(|other| other.attempts).unwrap_or(record);
+                let said = first.last_error.as_deref().unwrap_or_default();
+                let said = said.lines().next().unwrap_or_default();
+                let why = match (&record.failure, first.attempts) {
+                    (Some(failure), _) => failure.to_string(),
+                    (None, 0) => "it is not there yet".to_owned(),
+                    (None, tries) => {
+                        format!("{} failed: {said}", count(tries as usize, "try", "tries"))
+                    }
+                };
+                (record.destination.clone(), why)
+            })
+            .collect())
     }
 
     /// Writes into entries how long their mirroring took, and removes copies that nobody needs any more.
@@ -210,6 +239,9 @@ impl Mirrors<'_> {
         let Ok(files) = std::fs::read_dir(&outgoing) else {
             return Ok(());
         };
+        // What cannot be swept now is swept another time.
+        let _ = DirectoryDestination::open(&outgoing, Durability::Process)
+            .and_then(|outgoing| outgoing.sweep());
         let status = outbox.status().map_err(|error| words(&error))?;
         let open: BTreeSet<&str> = status
             .pending
@@ -219,7 +251,7 @@ impl Mirrors<'_> {
             .collect();
         for file in files.filter_map(Result::ok) {
             let name = file.file_name();
-            let Some(id) = name.to_str().and_then(|name| name.strip_suffix(".json")) else {
+            let Some(id) = name.to_str().and_then(|name| name.split('.').next()) else {
                 continue;
             };
             let done: Vec<&Record> = status.done.iter().filter(|one| one.entry == id).collect();
@@ -247,19 +279,19 @@ impl Mirrors<'_> {
             .map_err(|error| words(&error))
     }
 
-    /// Entries that are still to be mirrored, or could not be.
-    pub(super) fn held(&self) -> Result<BTreeSet<String>, String> {
-        let status = self.status()?;
-        let records = status.pending.into_iter().chain(status.failed);
-        Ok(records.map(|record| record.entry).collect())
-    }
-
     /// Starts a process that delivers what is pending, and does not wait for it.
     pub(super) fn start(&self) -> Result<(), String> {
         let program = std::env::current_exe().map_err(|error| error.to_string())?;
-        let log = self.archive.root().join("outbox/log");
-        let said = std::fs::File::create(&log)
-            .map_err(|error| format!("{} cannot be written: {error}", log.display()))?;
+        let log = self.log();
+        // Another one may be writing there.
+        let said = File::options().create(true).append(true).open(&log);
+        let said = said.and_then(|said| {
+            if said.metadata()?.len() > WORDS {
+                said.set_len(0)?;
+            }
+            Ok(said)
+        });
+        let said = said.map_err(|error| format!("{} cannot be written: {error}", log.display()))?;
         let mut command = Command::new(program);
         #[cfg(unix)]
         crate::daemon::start::keep_none(&mut command);
@@ -281,6 +313,32 @@ impl Mirrors<'_> {
             .spawn()
             .map(|_| ())
             .map_err(|error| format!("the background process cannot be started: {error}"))
+    }
+}
+
+/// Whether a mirror is among the pending that nothing was tried with: after one failure the others wait.
+fn is_untried(status: &Status) -> bool {
+    let records = || status.pending.iter();
+    let tried = records().filter(|record| record.attempts > 0);
+    let tried: BTreeSet<&str> = tried.map(|record| record.destination.as_str()).collect();
+    records().any(|record| !tried.contains(record.destination.as_str()))
+}
+
+/// The clock of this machine, that tells of waits.
+struct Telling<'t>(&'t (dyn Fn() + Sync));
+
+impl Pace for Telling<'_> {
+    fn now(&self) -> u64 {
+        SystemPace.now()
+    }
+
+    fn wait(&self, time: Duration, cancel: &AtomicBool) {
+        (self.0)();
+        SystemPace.wait(time, cancel);
+    }
+
+    fn random(&self) -> u64 {
+        SystemPace.random()
     }
 }
 
@@ -320,7 +378,7 @@ mod tests {
             };
             mirrors.held()
         };
-        assert_eq!(held("none"), Ok(BTreeSet::new()));
-        assert!(held("file/archive").unwrap_err().contains("outbox"));
+        assert!(!held("none").unwrap().contains("any"));
+        assert!(held("file/archive").is_err_and(|why| why.contains("outbox")));
     }
 }

@@ -17,6 +17,7 @@ pub(super) mod chart;
 mod collect;
 mod diff;
 mod dry;
+mod follow;
 mod list;
 mod manifests;
 mod measure;

@@ -15,7 +15,7 @@ use crate::execute::exit;
 use super::super::cache::count;
 use super::super::{Context, Outcome, Usage, print, say};
 use super::mirrors::Mirrors;
-use super::{Place, failed, show, unfinished};
+use super::{Place, assemble, failed, show, unfinished};
 
 /// So many characters of an error are shown to people.
 const SAID: usize = 300;
@@ -40,17 +40,32 @@ pub(super) fn status(context: &Context<'_>, args: &ArchiveArgs) -> Outcome {
     Ok(exit::SUCCESS)
 }
 
-/// `archive sync`: tries everything once, and tells what came of it.
+/// `archive sync`: makes every mirror complete as far as one try goes, and tells what came of it.
 pub(super) fn sync(context: &Context<'_>, args: &ArchiveArgs) -> Outcome {
     let place = Place::find(context, args)?;
     let mirrors = place.mirrors(context);
+    mirrors.check().map_err(mirror_usage)?;
+    // Of another archive than the workspace's own nobody knows which mirrors there should be.
+    let name = assemble::workspace(mirrors.root, &place.settings);
+    if place.root.is_some() && args.dir.is_none() {
+        for line in mirrors.give_up(&name).map_err(mirror_usage)? {
+            say(&format!("larder: {line}"));
+        }
+    }
     mirrors.retry().map_err(mirror_usage)?;
+    let unreached = mirrors.complete(&name).map_err(mirror_usage)?;
     let never = AtomicBool::new(false);
     mirrors
-        .deliver(Duration::ZERO, true, &never)
+        .deliver(Duration::ZERO, true, &never, &|| {})
         .map_err(mirror_usage)?;
+    for line in &unreached {
+        say(&format!("larder: {line}"));
+    }
     let status = tell(context, args, &place)?;
-    let all_there = status.pending.is_empty() && status.failed.is_empty();
+    let all_there = status.pending.is_empty()
+        && status.failed.is_empty()
+        && status.damaged.is_empty()
+        && unreached.is_empty();
     Ok(if all_there {
         exit::SUCCESS
     } else {
@@ -68,7 +83,7 @@ pub(super) fn drain(context: &Context<'_>, args: &ArchiveArgs) -> Outcome {
     let patience = DrainOptions::default().patience;
     let mirrors = place.mirrors(context);
     mirrors
-        .deliver(patience, false, &never)
+        .deliver(patience, false, &never, &|| {})
         .map_err(mirror_usage)?;
     Ok(exit::SUCCESS)
 }
@@ -82,14 +97,20 @@ pub(super) fn mirror_usage(message: String) -> Usage {
 }
 
 fn tell(context: &Context<'_>, args: &ArchiveArgs, place: &Place) -> Result<Status, Usage> {
-    let status = place.mirrors(context).status().map_err(mirror_usage)?;
+    let mirrors = place.mirrors(context);
+    let status = mirrors.status().map_err(mirror_usage)?;
+    let (working, said) = mirrors.background().map_err(mirror_usage)?;
     let unfinished = pending(&place.archive).map_err(|error| failed(&error))?;
     if args.json {
         let records = |records: &[Record]| -> Vec<Value> { records.iter().map(value).collect() };
         let damaged: Vec<Value> = status
             .damaged
             .iter()
-            .map(|(path, why)| json!({ "path": path, "why": why }))
+            .map(|one| {
+                json!({
+                    "path": one.path, "entry": one.entry, "why": one.why, "remedy": mirrors.remedy(one),
+                })
+            })
             .collect();
         let journals = unfinished.journals.iter();
         let uploads: Vec<Value> = journals
@@ -106,6 +127,7 @@ fn tell(context: &Context<'_>, args: &ArchiveArgs, place: &Place) -> Result<Stat
             "done": records(&status.done),
             "failed": records(&status.failed),
             "damaged": damaged,
+            "background": { "working": working, "said": said },
             "uploads": uploads,
         });
         print(&format!("{value:#}\n"))?;
@@ -125,8 +147,17 @@ fn tell(context: &Context<'_>, args: &ArchiveArgs, place: &Place) -> Result<Stat
     if status.done.len() > DONE {
         let _ = writeln!(text, "and {} more that are done", status.done.len() - DONE);
     }
-    for (path, why) in &status.damaged {
-        say(&format!("larder: {}: {why}", path.display()));
+    for damaged in &status.damaged {
+        let entry = damaged.entry.as_deref().unwrap_or("unknown");
+        let _ = writeln!(text, "damaged  {entry}");
+        let _ = writeln!(text, "         {}: {}", damaged.path.display(), damaged.why);
+        let _ = writeln!(text, "         {}", mirrors.remedy(damaged));
+    }
+    if let Some(said) = said.filter(|_| !status.pending.is_empty()) {
+        text.push_str("the background process came to a bad end; it said:\n");
+        for line in said.lines() {
+            let _ = writeln!(text, "  {line}");
+        }
     }
     for journal in &unfinished.journals {
         let _ = writeln!(text, "{}", unfinished::line(journal));

@@ -9,6 +9,7 @@ use larder_archive::{Archive, ArchiveEntry, EntryId, EntryStatus, Severity, Step
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::execute::exit;
 use crate::record;
 
 use super::super::cache::{count, size};
@@ -171,6 +172,23 @@ pub(super) fn value(told: &Told<'_>) -> String {
         "pushes": synced.pushes,
         "mirrors": synced.mirrors,
     });
+    format!("{value:#}\n")
+}
+
+/// The end of an upload, for programs, once it is known how the mirrors fared.
+pub(super) fn ended(text: &str, code: u8) -> String {
+    let Ok(mut value) = serde_json::from_str::<Value>(text) else {
+        return text.to_owned();
+    };
+    value["exit_code"] = json!(code);
+    let error = match code {
+        exit::INTERRUPTED => Some(("interrupted", "the mirrors were not waited for to the end")),
+        exit::UNFINISHED => Some(("not-mirrored", "not every mirror has the entry")),
+        _ => None,
+    };
+    if let Some((kind, message)) = error {
+        value["error"] = json!({ "kind": kind, "message": message });
+    }
     format!("{value:#}\n")
 }
 

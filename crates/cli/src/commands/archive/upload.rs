@@ -1,13 +1,11 @@
 //! `larder archive upload`: the steps from the last run to an entry that is kept, pushed and handed to the mirrors.
 //! Does not know how any step does its work; a step may be done again after a kill, and is not after it was written down.
 
+use std::cell::RefCell;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use larder_archive::attest::{SecretKey, attest};
-use larder_archive::outbox::DrainOptions;
 use larder_archive::{
     Archive, ArchiveEntry, ArchiveError, Attest, Bundle, BundleError, EntryId, EntryStatus,
     Finding, GateInput, Regressions, Severity, Step, StepError, TaskSummary, Upload, evaluate,
@@ -21,12 +19,12 @@ use crate::args::{ArchiveArgs, Reuse};
 use crate::execute::exit;
 use crate::session::Session;
 
-use super::super::{Context, Outcome, Usage, say};
+use super::super::{Context, Outcome, Usage};
 use super::assemble::{self, Parts, Tags, Verdict};
 use super::collect::{self, Asked, Collected};
+use super::follow::follow;
 use super::mirrors::Mirrors;
 use super::since;
-use super::status;
 use super::told::{self, Synced};
 use super::unfinished::{Trouble, advice, begin, forget};
 use super::{Place, dry, failed, folder, measure, repositories, words};
@@ -75,15 +73,20 @@ pub(super) fn upload(context: &Context<'_>, args: &ArchiveArgs, asked: &UploadAr
             asked,
             key,
             json: args.json,
+            answer: RefCell::new(None),
         };
         match work.steps(&mut upload) {
             Ok(status) => {
                 upload.finish().map_err(|error| failed(&error))?;
                 let mirrored = follow(&work.mirrors(), session, asked.wait, id)?;
-                Ok(match status {
+                let code = match status {
                     EntryStatus::Accepted => mirrored,
                     EntryStatus::Rejected => exit::REJECTED,
-                })
+                };
+                if let Some(text) = work.answer.take() {
+                    super::super::print(&told::ended(&text, code))?;
+                }
+                Ok(code)
             }
             Err(Stop::Usage(usage)) => Err(usage),
             Err(Stop::Step(step, why)) => {
@@ -101,44 +104,6 @@ pub(super) fn upload(context: &Context<'_>, args: &ArchiveArgs, asked: &UploadAr
             }
         }
     })
-}
-
-/// Sees to it that what is pending gets to the mirrors: in the background, or now where that was asked for.
-fn follow(mirrors: &Mirrors<'_>, session: &Session<'_>, wait: bool, id: EntryId) -> Outcome {
-    if !mirrors.is_pending() {
-        return Ok(exit::SUCCESS);
-    }
-    if wait {
-        let stop = Arc::new(AtomicBool::new(false));
-        let raised = Arc::clone(&stop);
-        let _kept = session
-            .cancel
-            .subscribe(move || raised.store(true, Ordering::Relaxed));
-        let patience = DrainOptions::default().patience;
-        mirrors
-            .deliver(patience, true, &stop)
-            .map_err(status::mirror_usage)?;
-        let status = mirrors.status().map_err(status::mirror_usage)?;
-        let id = id.to_string();
-        let open = status.pending.iter().chain(&status.failed);
-        let Some(record) = open.into_iter().find(|record| record.entry == id) else {
-            return Ok(exit::SUCCESS);
-        };
-        let why = record.failure.as_ref().map(ToString::to_string);
-        let why = why.or_else(|| record.last_error.clone());
-        say(&format!(
-            "larder: mirror {} does not have it: {}\n  `larder archive sync` tries again",
-            record.destination,
-            why.unwrap_or_else(|| "interrupted".to_owned())
-        ));
-        return Ok(exit::UNFINISHED);
-    }
-    if let Err(why) = mirrors.start() {
-        say(&format!(
-            "larder: nothing is mirrored yet: {why}\n  `larder archive sync` does it"
-        ));
-    }
-    Ok(exit::SUCCESS)
 }
 
 /// Tasks of the run that the state does not know, or no longer as they were then: their manifests and logs are missing.
@@ -207,6 +172,8 @@ struct Work<'w, 's> {
     asked: &'w UploadArgs,
     key: Option<SecretKey>,
     json: bool,
+    /// What programs are told once the mirrors were waited for.
+    answer: RefCell<Option<String>>,
 }
 
 impl Work<'_, '_> {
@@ -484,6 +451,11 @@ impl Work<'_, '_> {
         } else {
             told::text(&told)
         };
+        if self.json && self.asked.wait {
+            // How it ends is not known before.
+            self.answer.replace(Some(text));
+            return Ok(());
+        }
         super::super::print(&text).map_err(|usage| usage.message)
     }
 }
