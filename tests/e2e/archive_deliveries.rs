@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::archive_mirrors::{count, drive, json, status, until, workspace};
+use crate::processes::wait_for;
 use crate::sandbox::{Sandbox, files};
 
 fn outbox(sandbox: &Sandbox) -> PathBuf {
@@ -44,6 +45,20 @@ fn ended(sandbox: &Sandbox) {
             .stdout
             .contains("\"working\": true")
     });
+}
+
+/// The processes that deliver for this sandbox.
+fn drains(sandbox: &Sandbox) -> Vec<Pid> {
+    let root = sandbox.root().display().to_string();
+    let all = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    all.filter_map(|one| {
+        let pid = one.file_name().to_str()?.parse().ok()?;
+        let line = std::fs::read(one.path().join("cmdline")).ok()?;
+        let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+        let is_drain = words.contains(&root.as_bytes()) && words.contains(&&b"drain"[..]);
+        is_drain.then(|| Pid::from_raw(pid)).flatten()
+    })
+    .collect()
 }
 
 #[test]
@@ -306,5 +321,39 @@ fn the_last_words_of_a_dead_drain_are_shown_until_one_ends_well() {
     until("the deliveries", || {
         sandbox.larder("archive sync").code == 0 && std::fs::read(&log).unwrap().is_empty()
     });
+    ended(&sandbox);
+}
+
+#[test]
+fn the_next_run_brings_what_a_killed_drain_did_not() {
+    let sandbox = workspace("");
+    let mirror = drive(&sandbox).join("larder");
+    let kill = || {
+        until("a try", || {
+            status(&sandbox)["pending"][0]["attempts"].as_u64() > Some(0)
+        });
+        // One that finds another at work ends by itself.
+        until("the kill", || {
+            for pid in drains(&sandbox) {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+            drains(&sandbox).is_empty()
+        });
+        std::fs::create_dir(drive(&sandbox)).unwrap();
+    };
+    let first = upload(&sandbox);
+    kill();
+    sandbox.write("src.txt", "two\n");
+    let outcome = sandbox.larder("build");
+    assert_eq!(outcome.code, 0, "{}", outcome.all());
+    wait_for(&mirror.join(format!("entries/{first}.1.json")));
+    ended(&sandbox);
+
+    // So does a look at the archive.
+    std::fs::remove_dir_all(drive(&sandbox)).unwrap();
+    let second = upload(&sandbox);
+    kill();
+    assert_eq!(sandbox.larder("archive list").code, 0);
+    wait_for(&mirror.join(format!("entries/{second}.1.json")));
     ended(&sandbox);
 }

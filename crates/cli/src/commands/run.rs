@@ -60,6 +60,10 @@ fn in_session(context: &Context<'_>, args: &RunArgs, session: &mut Session<'_>) 
         undeclared: true,
     };
     let (code, ended) = perform(context, args, session, &plan, &options, None, telling)?;
+    let executed = |done: &Done| matches!(done.record.status, Status::Ran | Status::Failed);
+    if ended.results.values().any(executed) {
+        super::archive::wake(context, session);
+    }
     let delta = folder.map(|folder| super::delta::write(session, &ended.results, &folder));
     match delta.transpose() {
         Ok(told) => {

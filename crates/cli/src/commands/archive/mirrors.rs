@@ -233,6 +233,29 @@ impl Mirrors<'_> {
             .collect())
     }
 
+    /// Starts the background process if something is pending and none is at work: the last one may have been killed, or have
+    /// lost its patience. Where a store cannot even be opened, as without the credentials that the upload had, it would only give up.
+    pub(super) fn wake(&self) {
+        let pending = self.archive.root().join("outbox/pending");
+        let is_empty = || std::fs::read_dir(pending).map_or(true, |mut all| all.next().is_none());
+        if self.settings.is_empty() || is_empty() {
+            return;
+        }
+        let drained = self.outbox().map(|outbox| outbox.is_drained());
+        if !matches!(drained, Ok(Ok(false))) {
+            return;
+        }
+        let is_shut = |(name, settings): (&String, &MirrorSettings)| {
+            matches!(settings, MirrorSettings::Store { .. }) && self.open(name).is_err()
+        };
+        if self.settings.iter().any(is_shut) {
+            return;
+        }
+        if let Err(why) = self.start() {
+            log::debug!("nothing is mirrored now: {why}");
+        }
+    }
+
     /// Writes into entries how long their mirroring took, and removes copies that nobody needs any more.
     fn settle(&self, outbox: &Outbox) -> Result<(), String> {
         let outgoing = self.archive.root().join(OUTGOING);

@@ -8,6 +8,7 @@ use larder_archive::{Archive, ArchiveEntry, EntryId, Listing, Manifests, Summary
 use crate::args::ArchiveArgs;
 use crate::args::archive::ArchiveAction;
 use crate::config::ArchiveSettings;
+use crate::session::Session;
 
 use super::{Context, Outcome, Usage, say};
 
@@ -61,6 +62,21 @@ pub(super) fn archive(context: &Context<'_>, args: &ArchiveArgs) -> Outcome {
     }
 }
 
+/// Sees to deliveries that nobody is at: a process that did was killed, as by a reboot, or lost its patience.
+pub(super) fn wake(context: &Context<'_>, session: &Session<'_>) {
+    let settings = &session.workspace.settings.archive;
+    if settings.mirrors.is_empty() {
+        return;
+    }
+    let mirrors = mirrors::Mirrors {
+        archive: &Archive::new(folder(&session.root, settings)),
+        settings: &settings.mirrors,
+        root: &session.root,
+        env: &context.world.env,
+    };
+    mirrors.wake();
+}
+
 impl Place {
     /// The archive that a command is about.
     fn find(context: &Context<'_>, args: &ArchiveArgs) -> Result<Place, Usage> {
@@ -87,12 +103,18 @@ impl Place {
             }
         };
         let settings = context.workspace(&root)?.settings.archive;
+        let is_own = given.is_none();
         let dir = given.unwrap_or_else(|| folder(&root, &settings));
-        Ok(Place {
+        let place = Place {
             archive: Archive::new(dir),
             root: Some(root),
             settings,
-        })
+        };
+        let delivers = matches!(args.action, ArchiveAction::Sync | ArchiveAction::Drain);
+        if is_own && !delivers {
+            place.mirrors(context).wake();
+        }
+        Ok(place)
     }
 
     /// As [`find`](Self::find), for a command about these entries: bundles by their paths need no archive and no workspace.
