@@ -19,7 +19,7 @@ use crate::args::{ArchiveArgs, Reuse};
 use crate::execute::exit;
 use crate::session::Session;
 
-use super::super::{Context, Outcome, Usage};
+use super::super::{Context, Outcome, Usage, say};
 use super::assemble::{self, Parts, Tags, Verdict};
 use super::collect::{self, Asked, Collected};
 use super::follow::follow;
@@ -393,7 +393,11 @@ impl Work<'_, '_> {
         })
     }
 
-    fn save(&self, mut entry: ArchiveEntry, collected: &Collected) -> Result<ArchiveEntry, Trouble> {
+    fn save(
+        &self,
+        mut entry: ArchiveEntry,
+        collected: &Collected,
+    ) -> Result<ArchiveEntry, Trouble> {
         let logs = collect::logs(self.session, collected.run.summary());
         entry.findings.extend(collected.missing(&logs));
         let bundle = Bundle {
