@@ -332,19 +332,6 @@ fn a_bundle_or_folder_of_another_machine_is_enough() {
 }
 
 #[test]
-fn a_run_that_is_archived_twice_is_told() {
-    let sandbox = workspace("");
-    let id = id(&upload(&sandbox, "", 0));
-    let again = sandbox.larder("archive upload");
-    assert_eq!(again.code, 0, "{}", again.all());
-    let words = format!("this run is archived already, as {id}");
-    assert!(again.stderr.contains(&words), "{}", again.stderr);
-    assert_eq!(sandbox.larder("build").code, 0);
-    let other = sandbox.larder("archive upload");
-    assert!(!other.stderr.contains("already"), "{}", other.stderr);
-}
-
-#[test]
 fn artifacts_that_were_edited_since_are_named() {
     let sandbox = workspace("");
     sandbox.write("dist/result.txt", "edited\n");
@@ -484,32 +471,4 @@ fn a_task_is_held_against_an_archived_run() {
     assert_eq!(value["differences"][0]["path"], "src.txt", "{value:#}");
     let outcome = sandbox.larder("explain test --against v2");
     assert_eq!(outcome.code, 2);
-}
-
-#[test]
-fn steps_are_drawn() {
-    let sandbox = workspace("");
-    upload(&sandbox, "", 0);
-    upload(&sandbox, "", 0);
-    let outcome = sandbox.larder("archive chart --out steps.svg");
-    assert_eq!(outcome.code, 0, "{}", outcome.all());
-    let svg = sandbox.read("steps.svg");
-    assert!(svg.starts_with("<svg"), "{svg}");
-    for words in ["Steps of archive uploads", "index_save"] {
-        assert!(svg.contains(words), "{svg}");
-    }
-    assert_eq!(sandbox.larder("archive chart --out steps.png").code, 0);
-    let png = std::fs::read(sandbox.path("steps.png")).unwrap();
-    assert!(png.starts_with(b"\x89PNG"));
-    assert_eq!(sandbox.larder("archive chart --out steps.jpg").code, 2);
-    assert_eq!(sandbox.larder("timings report --out report.html").code, 0);
-    let page = sandbox.read("report.html");
-    assert!(
-        page.contains("id=\"uploads\""),
-        "the report has them as well"
-    );
-    let data = json(&sandbox.larder("timings report --json"));
-    let uploads = data["uploads"].as_array().unwrap();
-    assert_eq!(uploads.len(), 2);
-    assert_eq!(uploads[0]["steps"].as_array().unwrap().len(), 9);
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 use larder_timing::history::{History, Options};
 use serde_json::Value;
 
-use crate::archive::{id, json, upload};
+use crate::archive::{self, id, json, upload};
 use crate::sandbox::Sandbox;
 
 const CONFIG: &str = r#"
@@ -213,4 +213,45 @@ fn commits_that_are_not_what_was_built_are_told_and_never_signed_or_pushed() {
     assert_eq!(sandbox.larder("compile").code, 0);
     sandbox.write("larder.toml", CONFIG);
     upload(&sandbox, "--attest ../key.pem", 0);
+}
+
+#[test]
+fn a_run_that_is_archived_twice_is_told() {
+    let sandbox = archive::workspace("");
+    let id = id(&upload(&sandbox, "", 0));
+    let again = sandbox.larder("archive upload");
+    assert_eq!(again.code, 0, "{}", again.all());
+    let words = format!("this run is archived already, as {id}");
+    assert!(again.stderr.contains(&words), "{}", again.stderr);
+    assert_eq!(sandbox.larder("build").code, 0);
+    let other = sandbox.larder("archive upload");
+    assert!(!other.stderr.contains("already"), "{}", other.stderr);
+}
+
+#[test]
+fn steps_are_drawn() {
+    let sandbox = archive::workspace("");
+    upload(&sandbox, "", 0);
+    upload(&sandbox, "", 0);
+    let outcome = sandbox.larder("archive chart --out steps.svg");
+    assert_eq!(outcome.code, 0, "{}", outcome.all());
+    let svg = sandbox.read("steps.svg");
+    assert!(svg.starts_with("<svg"), "{svg}");
+    for words in ["Steps of archive uploads", "index_save"] {
+        assert!(svg.contains(words), "{svg}");
+    }
+    assert_eq!(sandbox.larder("archive chart --out steps.png").code, 0);
+    let png = std::fs::read(sandbox.path("steps.png")).unwrap();
+    assert!(png.starts_with(b"\x89PNG"));
+    assert_eq!(sandbox.larder("archive chart --out steps.jpg").code, 2);
+    assert_eq!(sandbox.larder("timings report --out report.html").code, 0);
+    let page = sandbox.read("report.html");
+    assert!(
+        page.contains("id=\"uploads\""),
+        "the report has them as well"
+    );
+    let data = json(&sandbox.larder("timings report --json"));
+    let uploads = data["uploads"].as_array().unwrap();
+    assert_eq!(uploads.len(), 2);
+    assert_eq!(uploads[0]["steps"].as_array().unwrap().len(), 9);
 }

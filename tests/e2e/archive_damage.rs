@@ -69,7 +69,7 @@ fn an_intact_older_revision_stands_in_for_a_damaged_one() {
     let id = id(&upload(&sandbox, "", 0));
     flip(revisions(&sandbox, &id).last().unwrap());
     std::fs::remove_file(sandbox.path(".larder/archive/index")).unwrap();
-    assert_eq!(listed(&sandbox, ""), [id.clone()]);
+    assert_eq!(listed(&sandbox, ""), [id.as_str()]);
     let outcome = sandbox.larder(&format!("archive verify {id}"));
     assert_eq!(outcome.code, 1, "{}", outcome.all());
     let words = format!("entries/{id}.2.json: ");
