@@ -1,7 +1,9 @@
-//! How long it takes to list ten thousand entries, from the index and without it, and to add one more.
+//! How long it takes to list ten thousand entries, from the index and without it, and to add one more. Where `LARDER_PROGRAM` names the
+//! program, also how long `archive list` takes with it, from its start to its end.
 
 use std::fs;
 use std::hint::black_box;
+use std::process::Command;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use larder_archive::{
@@ -59,6 +61,19 @@ fn list(criterion: &mut Criterion) {
     group.bench_function("list", |bench| {
         bench.iter(|| black_box(archive.list()).map(|listing| listing.summaries.len()));
     });
+    if let Some(program) = std::env::var_os("LARDER_PROGRAM") {
+        group.bench_function("list through the program", |bench| {
+            bench.iter(|| {
+                let mut command = Command::new(&program);
+                command.args(["archive", "--dir"]).arg(folder.path());
+                let listed = command.arg("list").current_dir(folder.path()).output();
+                let lines = listed
+                    .map(|listed| listed.stdout.iter().filter(|&&byte| byte == b'\n').count());
+                // All entries and the names of the columns, or nothing was measured.
+                assert_eq!(lines.ok(), usize::try_from(ENTRIES + 1).ok());
+            });
+        });
+    }
     group.bench_function("rebuild", |bench| {
         bench.iter(|| black_box(archive.rebuild()).map(|listing| listing.summaries.len()));
     });

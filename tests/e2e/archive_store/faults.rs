@@ -216,3 +216,38 @@ fn what_others_put_there_is_never_overwritten() {
         assert_eq!(mirror.keys().len(), before + 2);
     }
 }
+
+/// Prints what an upload takes whose store answers at once, and one whose store is silent until it has returned, and their ratio:
+/// `cargo test -p larder-tests --test e2e -- --ignored --nocapture measured_return`.
+#[test]
+#[ignore = "a measurement: it asserts nothing of times"]
+#[allow(clippy::print_stderr)]
+fn measured_return_from_an_upload_to_a_silent_store() {
+    const ROUNDS: usize = 25;
+    let (Some(instant), Some(silent)) = (mirrored("instant", 100_000), mirrored("still", 100_000))
+    else {
+        return;
+    };
+    let mut taken = [Vec::new(), Vec::new()];
+    for _ in 0..ROUNDS {
+        for (at, mirror) in [&instant, &silent].into_iter().enumerate() {
+            if at == 1 {
+                mirror.faults.fall_silent(0);
+            }
+            let started = Instant::now();
+            mirror.upload(&mirror.key());
+            taken[at].push(started.elapsed());
+            mirror.faults.speak();
+            mirror.until_drained();
+        }
+    }
+    let median = |all: &mut Vec<Duration>| {
+        all.sort();
+        all[ROUNDS / 2].as_secs_f64()
+    };
+    let (instant, silent) = (median(&mut taken[0]), median(&mut taken[1]));
+    eprintln!(
+        "instant {instant:.4} s, silent {silent:.4} s, ratio {:.3}",
+        silent / instant
+    );
+}

@@ -38,6 +38,9 @@ pub(crate) struct Args {
     /// Only faults whose description holds this, such as `rescue kill rename` or `cold openat EMFILE`
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
+    /// Strike this program, instead of building one
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
 }
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -50,7 +53,10 @@ pub(crate) fn run(root: &Path, args: &Args) -> Outcome<bool> {
     permitted().map_err(|reason| {
         format!("strace is needed for this, and {reason}\n  install strace, and allow ptrace")
     })?;
-    let larder = build(root)?;
+    let larder = match &args.program {
+        Some(program) => program.clone(),
+        None => build(root)?,
+    };
     let base = std::env::temp_dir().join(format!("larder-faults-{}", std::process::id()));
     fs::create_dir_all(&base)?;
     let base = base.canonicalize()?;
