@@ -291,6 +291,17 @@ impl Archive {
         }
     }
 
+    /// Removes what was packed for an entry that never came about. Whoever calls holds the lock of its upload.
+    pub(crate) fn discard(&self, id: EntryId) -> Result<(), ArchiveError> {
+        // A damaged entry is one all the same.
+        if self.files()?.iter().any(|(there, _)| *there == id) {
+            return Ok(());
+        }
+        self.remove(&Self::attestation_name(id))?;
+        self.remove(&Self::bundle_name(id))?;
+        Ok(())
+    }
+
     fn remove(&self, name: &str) -> Result<bool, ArchiveError> {
         let path = self.root.join(name);
         durable::remove(&path).map_err(|cause| failed("delete", &path, cause))

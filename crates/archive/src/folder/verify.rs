@@ -237,6 +237,10 @@ impl Archive {
     fn traces(&self) -> Result<Traces, ArchiveError> {
         let ids = |folder: &str, end: &str| {
             let id = |name: &str| name.strip_suffix(end)?.strip_suffix('.')?.parse().ok();
+            // A mirror has no index, and gets bundles before their entries: of what is on its way nothing is lost.
+            if !self.root.join("index").exists() {
+                return Ok(BTreeSet::new());
+            }
             Ok::<_, ArchiveError>(self.names(folder, id)?.into_iter().collect())
         };
         let bundles = ids("bundles", "tar.zst")?;

@@ -288,7 +288,17 @@ impl<'a> Upload<'a> {
         delete(&self.path)
     }
 
-    /// Gives an upload up whatever its journal holds. What it made stays.
+    /// Gives the upload up: its journal goes, and what it packed unless its entry is there.
+    ///
+    /// # Errors
+    /// [`UploadError::Archive`] when something cannot be deleted.
+    pub fn give_up(self, archive: &Archive) -> Result<(), UploadError> {
+        // The journal goes last: while it is there, what lies about is known for unfinished.
+        archive.discard(self.journal.id)?;
+        delete(&self.path)
+    }
+
+    /// As [`Self::give_up`], whatever the journal holds.
     ///
     /// # Errors
     /// [`UploadError::Missing`] if there is none; [`UploadError::Busy`] while another process has it; [`UploadError::Archive`].
@@ -298,6 +308,7 @@ impl<'a> Upload<'a> {
             return Err(UploadError::Missing { id });
         }
         let _lock = hold(archive, id)?;
+        archive.discard(id)?;
         delete(&path)
     }
 

@@ -4,6 +4,7 @@
 use std::cell::Cell;
 
 use super::*;
+use crate::{ArchiveEntry, RunRecord};
 
 struct Scene {
     folder: tempfile::TempDir,
@@ -246,4 +247,35 @@ fn a_failure_that_stays_is_written_down_as_such() {
     old["failed"].as_object_mut().unwrap().remove("lasting");
     let old: Journal = serde_json::from_value(old).unwrap();
     assert!(!old.failed.unwrap().lasting);
+}
+
+#[test]
+fn what_was_packed_for_an_upload_that_is_given_up_goes_unless_its_entry_is_there() {
+    for is_kept in [false, true] {
+        for forgets in [false, true] {
+            let scene = Scene::new();
+            let now = || Duration::ZERO;
+            let upload = Upload::begin(&scene.archive, scene.id, Time::default(), &now).unwrap();
+            let packed = [
+                Archive::bundle_name(scene.id),
+                Archive::attestation_name(scene.id),
+            ]
+            .map(|name| scene.archive.root().join(name));
+            for path in &packed {
+                std::fs::write(path, "packed").unwrap();
+            }
+            if is_kept {
+                let entry = ArchiveEntry::new(scene.id, Time::default(), RunRecord::default());
+                scene.archive.save(&entry).unwrap();
+            }
+            if forgets {
+                drop(upload);
+                Upload::forget(&scene.archive, scene.id).unwrap();
+            } else {
+                upload.give_up(&scene.archive).unwrap();
+            }
+            assert!(packed.iter().all(|path| path.exists() == is_kept));
+            assert!(pending(&scene.archive).unwrap().journals.is_empty());
+        }
+    }
 }

@@ -78,7 +78,7 @@ pub(super) fn begin<'e>(
             }
             // Nothing of it was acknowledged, and this one is the same again; or it took nothing yet.
             Ok(upload) if same || collected.is_none() => {
-                upload.finish().map_err(|error| failed(&error))?;
+                upload.give_up(archive).map_err(|error| failed(&error))?;
             }
             Ok(_) => say(&line(journal)),
             Err(error) if held(&error) => {}
