@@ -67,8 +67,8 @@ fn list(criterion: &mut Criterion) {
                 let mut command = Command::new(&program);
                 command.args(["archive", "--dir"]).arg(folder.path());
                 let listed = command.arg("list").current_dir(folder.path()).output();
-                let lines = listed
-                    .map(|listed| listed.stdout.iter().filter(|&&byte| byte == b'\n').count());
+                let lines =
+                    listed.map(|listed| String::from_utf8_lossy(&listed.stdout).lines().count());
                 // All entries and the names of the columns, or nothing was measured.
                 assert_eq!(lines.ok(), usize::try_from(ENTRIES + 1).ok());
             });
